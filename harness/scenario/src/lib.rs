@@ -1,1 +1,12 @@
-//! Not filled yet.
+//! Text to scenario: the node tree, expressions, matching, the typed scenario, lint and schema.
+//!
+//! Invariant: no cluster, no clock, no I/O beyond reading the files that a scenario names; every error of a file is
+//! reported in one go, each with its place.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod ast;
+pub mod expr;
+pub mod matching;
+pub mod node;
+
+pub use ast::Scenario;
