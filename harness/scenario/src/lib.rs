@@ -5,8 +5,17 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod ast;
+pub mod decode;
 pub mod expr;
+pub mod lint;
+pub mod lower;
+pub mod manifest;
 pub mod matching;
 pub mod node;
+pub mod schema;
+pub mod suggest;
+
+mod load;
 
 pub use ast::Scenario;
+pub use load::{Discovered, Loaded, discover, load_file, load_paths};

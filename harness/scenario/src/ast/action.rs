@@ -38,6 +38,8 @@ pub enum ActionKind {
     Script(Script),
     /// `pause`.
     Pause(Pause),
+    /// `revert: all`: puts back now what would be put back at the end.
+    RevertAll,
 }
 
 /// Whether what existed before is put back at the end.

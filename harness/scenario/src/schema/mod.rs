@@ -1,0 +1,18 @@
+//! The language as data: its keys with their shapes and docs, for the lowering, the JSON Schema and the reference.
+//!
+//! Invariant: there is no second list of keys anywhere.
+
+mod actions;
+mod expectations;
+mod index;
+mod scenario_keys;
+mod table;
+
+pub use actions::{ACTIONS, APPLY, DELETE, EXEC, FAILS, PATCH, PAUSE, RESTART, SCALE, SCRIPT};
+pub use expectations::{COMMON, CRASH, LOG, OBJECT, READY, SQL, SQL_ASK, SUBJECTS, UNSUPPORTED_SUBJECTS};
+pub use index::constructs;
+pub(crate) use index::homes;
+pub use scenario_keys::{
+    CONNECTION, LEASE, NAMESPACE, POSTGRES, REQUIRES, SCENARIO, SECRET_KEY, SSLMODES, STEP, TARGET, VAR,
+};
+pub use table::{Construct, Key, Need, Shape};
