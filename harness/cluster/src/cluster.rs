@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use kube::Client;
 use muster_model::event::Requests;
+use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
@@ -16,6 +17,7 @@ use crate::discovery::{Catalog, Kind, ResolveError};
 use crate::error::{ApiError, ErrorClass};
 use crate::kubeconfig::{self, Source};
 use crate::notice::{Notice, NoticeSink};
+use crate::read::decode;
 use crate::request::{Call, Repeat};
 
 /// Requests in flight at most, beside watches, logs, exec and forwards: each is a connection of its own (HTTP/1.1).
@@ -228,11 +230,17 @@ impl Cluster {
                 "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
             );
             let answer = self.send(&call).await?;
-            let document: kube::client::APIGroupDiscoveryList = serde_json::from_slice(&answer.body)
-                .map_err(|error| {
-                    ApiError::new("get", path, ErrorClass::Decode, error.to_string())
-                        .help("muster needs aggregated discovery: Kubernetes 1.27 or later")
-                })?;
+            let document = decode(&call, &answer.body)?;
+            if document.get("kind").and_then(Value::as_str) != Some("APIGroupDiscoveryList") {
+                let message = format!(
+                    "the answer is no aggregated discovery, which muster needs: the server is {}",
+                    self.version()
+                );
+                return Err(ApiError::new("get", path, ErrorClass::Decode, message)
+                    .help("use a cluster of Kubernetes 1.27 or later"));
+            }
+            let document = serde_json::from_value(document)
+                .map_err(|error| ApiError::new("get", path, ErrorClass::Decode, error.to_string()))?;
             documents.push(document);
         }
         Ok(Catalog::new(documents))

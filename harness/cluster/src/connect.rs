@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::cluster::{Cluster, Shared};
 use crate::error::{ApiError, ErrorClass, text_of};
 use crate::kubeconfig::{Source, bypasses_proxy};
-use crate::request::{Call, Repeat};
+use crate::request::{Call, Repeat, auth_text};
 
 /// How to reach a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,10 +199,14 @@ impl Cluster {
         let client = match tokio::time::timeout_at(deadline, build).await {
             Ok(Ok(Ok(client))) => client,
             Ok(Ok(Err(error))) => {
+                let message = match &error {
+                    kube::Error::Auth(auth) => auth_text(auth, plugin.as_deref()),
+                    _ => text_of(&error),
+                };
                 return Err(ConnectError::Client {
                     context,
                     kubeconfig,
-                    message: text_of(&error),
+                    message,
                 });
             }
             Ok(Err(error)) => {

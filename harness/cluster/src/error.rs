@@ -293,13 +293,7 @@ impl ApiError {
                 let io = e.downcast_ref::<std::io::Error>()?;
                 io.get_ref()?.downcast_ref::<rustls::Error>()
             })?;
-            matches!(
-                tls,
-                rustls::Error::InvalidCertificate(_)
-                    | rustls::Error::NoCertificatesPresented
-                    | rustls::Error::AlertReceived(_)
-            )
-            .then(|| tls.to_string())
+            Some(tls.to_string())
         });
         match tls {
             Some(message) => Self::new(verb, what, ErrorClass::Tls, message).help(

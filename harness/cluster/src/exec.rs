@@ -47,8 +47,8 @@ pub enum ExecError {
 }
 
 impl Cluster {
-    /// Runs a command in a container without standard input and waits for its end. `container: None` is the pod's
-    /// default: its `kubectl.kubernetes.io/default-container`, else its first. The cluster's deadline holds for the
+    /// Runs a command in a container without standard input and waits for its end. `container: None` is enough
+    /// for a pod with one. The cluster's deadline holds for the
     /// start only: how long the command may run is the caller's business, who drops the future.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
-use kube::client::Body;
+use kube::client::{AuthError, Body};
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
@@ -200,10 +200,11 @@ impl Failure {
                 retry_after: None,
             };
         }
-        if let kube::Error::Auth(source) = error {
+        let auth = chain(error).find_map(|e| e.downcast_ref::<AuthError>());
+        if let Some(auth) = auth {
             return Self {
                 error: call
-                    .error(ErrorClass::Unauthorized, text_of(source))
+                    .error(ErrorClass::Unauthorized, auth_text(auth, None))
                     .help("the kubeconfig's way to get credentials failed: log in again"),
                 reached: Reached::No,
                 retry_after: None,
@@ -375,6 +376,12 @@ impl Cluster {
         let mut pause = FIRST_PAUSE;
         let mut uncertain = false;
         let mut count = 0;
+        if deadline <= began {
+            return Err(GaveUp {
+                error: call.error(ErrorClass::Timeout, "no time was left to send it"),
+                uncertain,
+            });
+        }
         loop {
             count += 1;
             self.count(count > 1);
@@ -414,6 +421,26 @@ impl Cluster {
             tokio::time::sleep(wait).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+}
+
+/// Why there are no credentials. Of a plugin only its command and what it complains about: its arguments, variables and
+/// output may hold secrets.
+pub(crate) fn auth_text(error: &AuthError, plugin: Option<&str>) -> String {
+    let plugin = plugin.map(|command| format!(" {command}")).unwrap_or_default();
+    match error {
+        AuthError::AuthExecRun { out, .. } => {
+            let complaint = String::from_utf8_lossy(&out.stderr);
+            format!(
+                "the credential plugin{plugin} failed with {}: {}",
+                out.status,
+                complaint.trim().lines().last().unwrap_or("it printed no reason")
+            )
+        }
+        AuthError::AuthExecStart(source) => {
+            format!("the credential plugin{plugin} can't be started: {source}: is it installed?")
+        }
+        other => text_of(other),
     }
 }
 

@@ -116,6 +116,7 @@ enum Step {
     Give(Change),
     Fail(ApiError),
     Go(Source),
+    Stay,
 }
 
 impl Cluster {
@@ -174,6 +175,7 @@ impl Watch {
                 Step::Give(change) => return Ok(change),
                 Step::Fail(error) => return Err(error),
                 Step::Go(source) => self.set(source),
+                Step::Stay => {}
             }
         }
     }
@@ -392,10 +394,7 @@ impl Watch {
                         self.queue.push_back(Change::Applied(object));
                     }
                 }
-                match self.queue.pop_front() {
-                    Some(change) => Step::Give(change),
-                    None => self.again(),
-                }
+                Step::Stay
             }
             other => {
                 let error = ApiError::new(
@@ -408,15 +407,6 @@ impl Watch {
                 Step::Fail(error)
             }
         }
-    }
-
-    /// Goes on with the same source.
-    fn again(&mut self) -> Step {
-        let here = match self.source.get_mut() {
-            Ok(source) => source,
-            Err(poisoned) => poisoned.into_inner(),
-        };
-        Step::Go(std::mem::replace(here, Source::Open { at: Instant::now() }))
     }
 
     /// Takes up the watch at the last version, at once after a clean end, else after a pause.
