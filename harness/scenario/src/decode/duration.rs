@@ -27,7 +27,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, DecodeError> {
     let mut rest = text;
     let mut total: u128 = 0;
     if rest.is_empty() {
-        return Err(DecodeError::new("a duration can't be empty: write it as 30s, 2m or 1h30m"));
+        return Err(DecodeError::new(
+            "a duration can't be empty: write it as 30s, 2m or 1h30m",
+        ));
     }
     while !rest.is_empty() {
         let digits = rest
@@ -39,7 +41,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, DecodeError> {
                 "`{text}` is no duration: write it as 30s, 2m, 1h30m or 500ms"
             )));
         }
-        let unit_end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let unit_end = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
         let (unit, next) = after.split_at(unit_end);
         if unit.is_empty() {
             return Err(DecodeError::new(format!(
@@ -82,7 +86,11 @@ pub fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let millis = duration.subsec_millis();
     let mut out = String::new();
-    for (value, unit) in [(seconds / 3600, "h"), (seconds % 3600 / 60, "m"), (seconds % 60, "s")] {
+    for (value, unit) in [
+        (seconds / 3600, "h"),
+        (seconds % 3600 / 60, "m"),
+        (seconds % 60, "s"),
+    ] {
         if value > 0 {
             out.push_str(&format!("{value}{unit}"));
         }
@@ -120,7 +128,17 @@ mod tests {
     fn what_is_no_duration_says_how_to_write_one() {
         assert!(parse_duration("30").unwrap_err().0.contains("write 30s"));
         assert!(parse_duration("1d").unwrap_err().0.contains("`d` is no unit"));
-        for text in ["", "s", "-3s", "1..5s", "1 s", ".", "99999999999999999999h", "5 min", "1h30"] {
+        for text in [
+            "",
+            "s",
+            "-3s",
+            "1..5s",
+            "1 s",
+            ".",
+            "99999999999999999999h",
+            "5 min",
+            "1h30",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

@@ -128,7 +128,9 @@ mod tests {
 
     #[test]
     fn what_is_no_quantity_is_an_error() {
-        for text in ["", "Gi", "1gi", "1.2.3", "abc", "1 Gi", "--1", "1e", "1e99999", "9e99", "."] {
+        for text in [
+            "", "Gi", "1gi", "1.2.3", "abc", "1 Gi", "--1", "1e", "1e99999", "9e99", ".",
+        ] {
             assert!(Quantity::parse(text).is_err(), "{text}");
         }
     }

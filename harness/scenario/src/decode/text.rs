@@ -190,7 +190,14 @@ mod tests {
 
     #[test]
     fn text_without_a_scheme_is_no_url() {
-        for text in ["", "example.org", "://x", "1a://x", "http://h:port/", "http://h:99999"] {
+        for text in [
+            "",
+            "example.org",
+            "://x",
+            "1a://x",
+            "http://h:port/",
+            "http://h:99999",
+        ] {
             assert!(url(text).is_err(), "{text}");
         }
     }

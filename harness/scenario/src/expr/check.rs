@@ -178,7 +178,11 @@ impl Check<'_> {
             }
             (operators::EQUALS | operators::NOT_EQUALS, [a, b]) => {
                 if known(a) && known(b) && a != b && *a != Type::Null && *b != Type::Null {
-                    let always = if name == operators::EQUALS { "false" } else { "true" };
+                    let always = if name == operators::EQUALS {
+                        "false"
+                    } else {
+                        "true"
+                    };
                     self.wrong(
                         expr,
                         name,
@@ -281,6 +285,10 @@ impl Check<'_> {
     }
 
     fn function(&mut self, expr: &IdedExpr, name: &str, target: Option<Type>, args: usize) -> Type {
+        // What a macro expands to, such as `math.@max` for `math.greatest`.
+        if name.contains('@') {
+            return Type::Unknown;
+        }
         let method = target.is_some();
         let named: Vec<&Signature> = SIGNATURES.iter().filter(|s| s.name == name).collect();
         if named.is_empty() {
@@ -326,8 +334,10 @@ impl Check<'_> {
                 None,
             );
         }
-        if matches!(name, "startsWith" | "endsWith" | "matches" | "lowerAscii" | "split" | "trim")
-            && let Some(target) = target
+        if matches!(
+            name,
+            "startsWith" | "endsWith" | "matches" | "lowerAscii" | "split" | "trim"
+        ) && let Some(target) = target
             && !matches!(target, Type::String | Type::Unknown)
         {
             self.report(
@@ -366,7 +376,12 @@ mod tests {
             .unwrap()
             .check(ROOTS)
             .into_iter()
-            .map(|d| (d.code, format!("{}|{}|{}", d.place.text(), d.message, d.help.join(","))))
+            .map(|d| {
+                (
+                    d.code,
+                    format!("{}|{}|{}", d.place.text(), d.message, d.help.join(",")),
+                )
+            })
             .collect()
     }
 

@@ -117,8 +117,6 @@ pub(super) const SIGNATURES: &[Signature] = &[
     method("distinct", 0, 0),
     method("sort", 0, 0),
     method("sortBy", 2, 2),
-    method("first", 0, 0),
-    method("last", 0, 0),
     call("lists.range", 1, 1),
     call("base64.encode", 1, 1),
     call("base64.decode", 1, 1),
@@ -227,7 +225,12 @@ fn quantity<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>> {
 /// The SHA-256 of a text's UTF-8 bytes, in lower-case hexadecimal digits.
 fn sha256<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>> {
     let digest = sha2::Sha256::digest(text("sha256", &args)?.as_bytes());
-    give(digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    give(
+        digest
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>(),
+    )
 }
 
 /// The base64 of a text's UTF-8 bytes.

@@ -43,6 +43,18 @@ pub(super) fn code(source: &str) -> impl Iterator<Item = (usize, u8)> {
     })
 }
 
+/// How many operators, dots and brackets a source has.
+pub(super) fn operators(source: &str) -> usize {
+    let signs = code(source)
+        .filter(|(_, b)| !b.is_ascii_alphanumeric() && !b.is_ascii_whitespace() && *b != b'_')
+        .count();
+    let words = source
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| *word == "in")
+        .count();
+    signs + words
+}
+
 /// How deep brackets nest.
 pub(super) fn depth(source: &str) -> usize {
     let mut depth: usize = 0;
@@ -108,7 +120,10 @@ pub(super) fn balance(source: &str, start: usize, end: usize) -> (usize, usize) 
 /// The end of the identifier that stands at or after `at`, after white space, a `?` or a backtick quote.
 pub(super) fn word_end(source: &str, at: usize) -> usize {
     let rest = &source[at..];
-    let skipped = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == '?').len();
+    let skipped = rest.len()
+        - rest
+            .trim_start_matches(|c: char| c.is_whitespace() || c == '?')
+            .len();
     let word = &rest[skipped..];
     let length = match word.strip_prefix('`') {
         Some(quoted) => quoted.find('`').map_or(word.len(), |end| end + 2),
@@ -124,7 +139,9 @@ pub(super) fn word_start(source: &str, at: usize) -> usize {
     let before = source[..at].trim_end();
     before
         .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.')
-        .map_or(0, |end| end + before[end..].chars().next().map_or(1, char::len_utf8))
+        .map_or(0, |end| {
+            end + before[end..].chars().next().map_or(1, char::len_utf8)
+        })
 }
 
 #[cfg(test)]

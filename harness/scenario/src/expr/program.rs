@@ -28,6 +28,8 @@ pub(super) const DEEPEST: usize = 3;
 const BRACKETS: usize = 24;
 /// How many operators, dots and brackets a source may have: parsing and evaluating recurse over them.
 const OPERATORS: usize = 400;
+/// What parsing and evaluating may need of the stack at these limits, in an unoptimised build, with a margin.
+const STACK: usize = 32 * 1024 * 1024;
 
 /// `namespace` is a reserved word of CEL and a root name of muster: it is parsed as this, which is as long.
 const MASK: &str = "__muster_";
@@ -82,15 +84,13 @@ impl Program {
             )
             .help("split it, or compute it in a var or a save"));
         }
-        let operators = lex::code(source)
-            .filter(|(_, b)| !b.is_ascii_alphanumeric() && !b.is_ascii_whitespace() && *b != b'_')
-            .count();
-        if lex::depth(source) > BRACKETS || operators > OPERATORS {
-            return Err(Diagnostic::error("cel-too-deep", "the expression is too deeply nested", place)
-                .help("split it, or compute it in a var or a save"));
+        if lex::depth(source) > BRACKETS || lex::operators(source) > OPERATORS {
+            return Err(
+                Diagnostic::error("cel-too-deep", "the expression is too deeply nested", place)
+                    .help("split it, or compute it in a var or a save"),
+            );
         }
-        let program = ENV
-            .compile(&mask(source))
+        let program = with_stack(|| ENV.compile(&mask(source)))
             .map_err(|errors| syntax_error(source, place, base, &errors))?;
         let nested = comprehensions(program.expression());
         if nested > DEEPEST {
@@ -171,6 +171,10 @@ impl Program {
     /// # Errors
     /// As [`Program::eval`], and if the value is no boolean.
     pub fn eval_bool(&self, scope: &Scope) -> Result<Truth, EvalError> {
+        with_stack(|| self.truth(scope))
+    }
+
+    fn truth(&self, scope: &Scope) -> Result<Truth, EvalError> {
         let context = self.context(scope);
         let root = self.inner.program.expression();
         let value = cel::Value::resolve(root, &context).map_err(|e| self.error(e, scope, &context))?;
@@ -208,11 +212,13 @@ impl Program {
 
     /// The CEL value in a scope.
     pub(super) fn eval_cel(&self, scope: &Scope) -> Result<cel::Value, EvalError> {
-        let context = self.context(scope);
-        self.inner
-            .program
-            .execute(&context)
-            .map_err(|e| self.error(e, scope, &context))
+        with_stack(|| {
+            let context = self.context(scope);
+            self.inner
+                .program
+                .execute(&context)
+                .map_err(|e| self.error(e, scope, &context))
+        })
     }
 
     pub(super) fn root(&self) -> &IdedExpr {
@@ -401,7 +407,10 @@ impl Program {
             Expr::Call(call) => {
                 call.target.iter().for_each(|target| self.cover(target, range));
                 if call.func_name == operators::OPT_SELECT {
-                    call.args.first().into_iter().for_each(|arg| self.cover(arg, range));
+                    call.args
+                        .first()
+                        .into_iter()
+                        .for_each(|arg| self.cover(arg, range));
                 } else {
                     call.args.iter().for_each(|arg| self.cover(arg, range));
                 }
@@ -423,6 +432,11 @@ impl Program {
             Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
         }
     }
+}
+
+/// Runs what recurses over an expression where the stack is large enough for it.
+fn with_stack<T>(work: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(STACK / 2, STACK, work)
 }
 
 /// The end of the character that starts at `at`.
@@ -455,7 +469,11 @@ fn mask(source: &str) -> Cow<'_, str> {
         return Cow::Borrowed(source);
     }
     let bytes = source.as_bytes();
-    let is_word = |at: usize| bytes.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+    let is_word = |at: usize| {
+        bytes
+            .get(at)
+            .is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
+    };
     let mut masked = source.to_owned();
     for (at, _) in lex::code(source) {
         if !bytes[at..].starts_with(MASKED.as_bytes())
@@ -598,9 +616,7 @@ fn plain_words(message: &str) -> String {
     ] {
         if message.starts_with(start) {
             return match quoted() {
-                Some(token) if token.is_empty() || token.ends_with("<EOF>") => {
-                    "it ends too early".to_owned()
-                }
+                Some(token) if token.is_empty() || token.ends_with("<EOF>") => "it ends too early".to_owned(),
                 Some(token) => format!("`{token}` is unexpected"),
                 None => "it ends too early".to_owned(),
             };

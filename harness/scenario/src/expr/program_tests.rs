@@ -14,7 +14,10 @@ fn program(source: &str) -> Program {
 
 fn scope() -> Scope {
     let mut scope = Scope::default();
-    scope.set("vars", json!({"n": 3, "s": "x", "big": 18_446_744_073_709_551_615_u64, "f": 1.5}));
+    scope.set(
+        "vars",
+        json!({"n": 3, "s": "x", "big": 18_446_744_073_709_551_615_u64, "f": 1.5}),
+    );
     scope.set("namespace", json!("db"));
     scope.with_self(json!({
         "metadata": {"name": "postgresql", "namespace": "postgresql"},
@@ -31,7 +34,10 @@ fn eval(source: &str) -> Result<Value, EvalError> {
 #[test]
 fn integers_of_json_are_ints() {
     assert_eq!(eval("vars.n + 1").unwrap(), json!(4));
-    assert_eq!(eval("self.spec.replicas - self.status.readyReplicas").unwrap(), json!(1));
+    assert_eq!(
+        eval("self.spec.replicas - self.status.readyReplicas").unwrap(),
+        json!(1)
+    );
     assert_eq!(eval("vars.f * 2.0").unwrap(), json!(3.0));
     assert_eq!(eval("vars.big").unwrap(), json!(18_446_744_073_709_551_615_u64));
 }
@@ -47,7 +53,10 @@ fn values_come_back_as_json() {
         ("b'hi'", json!("aGk=")),
         ("self.?nosuch", json!(null)),
         ("self.?spec.replicas", json!(2)),
-        ("self.status.conditions.map(c, c.type)", json!(["Ready", "Progressing"])),
+        (
+            "self.status.conditions.map(c, c.type)",
+            json!(["Ready", "Progressing"]),
+        ),
         ("regex('a+')", json!("a+")),
     ] {
         assert_eq!(eval(source).unwrap(), value, "{source}");
@@ -56,18 +65,33 @@ fn values_come_back_as_json() {
 
 #[test]
 fn the_root_name_that_cel_reserves_can_be_used() {
-    assert_eq!(eval("namespace + '-' + self.metadata.namespace").unwrap(), json!("db-postgresql"));
+    assert_eq!(
+        eval("namespace + '-' + self.metadata.namespace").unwrap(),
+        json!("db-postgresql")
+    );
     assert_eq!(eval("{'namespace': namespace}.namespace").unwrap(), json!("db"));
-    assert_eq!(eval("self.metadata.?namespace.orValue(namespace)").unwrap(), json!("postgresql"));
-    assert_eq!(program("'namespace' + namespace").references()[0].path, ["namespace"]);
+    assert_eq!(
+        eval("self.metadata.?namespace.orValue(namespace)").unwrap(),
+        json!("postgresql")
+    );
+    assert_eq!(
+        program("'namespace' + namespace").references()[0].path,
+        ["namespace"]
+    );
 }
 
 #[test]
 fn now_is_the_time_unless_it_is_set() {
-    assert_eq!(eval("now > timestamp('2020-01-01T00:00:00Z')").unwrap(), json!(true));
+    assert_eq!(
+        eval("now > timestamp('2020-01-01T00:00:00Z')").unwrap(),
+        json!(true)
+    );
     let mut scope = scope();
     scope.set("now", json!("2020-01-01T00:00:00Z"));
-    assert_eq!(program("now").eval(&scope).unwrap(), json!("2020-01-01T00:00:00Z"));
+    assert_eq!(
+        program("now").eval(&scope).unwrap(),
+        json!("2020-01-01T00:00:00Z")
+    );
 }
 
 #[test]
@@ -122,7 +146,12 @@ fn an_error_names_the_part_that_failed() {
 
 #[test]
 fn only_a_boolean_is_a_boolean() {
-    assert!(program("self.spec.replicas == 2").eval_bool(&scope()).unwrap().value);
+    assert!(
+        program("self.spec.replicas == 2")
+            .eval_bool(&scope())
+            .unwrap()
+            .value
+    );
     let error = program("self.spec.replicas").eval_bool(&scope()).unwrap_err();
     assert!(error.message.contains("not a boolean"), "{error}");
 }
@@ -156,11 +185,23 @@ fn a_false_boolean_shows_the_values_of_its_parts() {
     assert_eq!(because("vars.s.startsWith('y')"), ["vars.s = \"x\""]);
     assert_eq!(
         because("self.status.conditions.all(c, c.status == 'True')")[1..],
-        ["c = {\"status\":\"False\",\"type\":\"Ready\"}", "c.status = \"False\""]
+        [
+            "c = {\"status\":\"False\",\"type\":\"Ready\"}",
+            "c.status = \"False\""
+        ]
     );
-    assert!(because("self.status.conditions.exists(c, c.type == 'X')")[0].starts_with("self.status.conditions = ["));
-    assert_eq!(because("size(self.status.conditions) > 2"), ["size(self.status.conditions) = 2"]);
-    assert_eq!(because("vars.n > 5 ? true : vars.s == 'y'"), ["vars.n > 5 = false", "vars.s = \"x\""]);
+    assert!(
+        because("self.status.conditions.exists(c, c.type == 'X')")[0]
+            .starts_with("self.status.conditions = [")
+    );
+    assert_eq!(
+        because("size(self.status.conditions) > 2"),
+        ["size(self.status.conditions) = 2"]
+    );
+    assert_eq!(
+        because("vars.n > 5 ? true : vars.s == 'y'"),
+        ["vars.n > 5 = false", "vars.s = \"x\""]
+    );
     assert_eq!(because("has(self.nosuch)"), ["has(self.nosuch) = false"]);
 }
 
@@ -174,7 +215,10 @@ fn references_leave_out_local_variables_and_what_may_be_missing() {
             .collect()
     };
     assert_eq!(paths("vars.a.b + saved['x'].y[0].z"), ["vars.a.b", "saved.x.y"]);
-    assert_eq!(paths("self.items.map(x, x.name + vars.n)"), ["self.items", "vars.n"]);
+    assert_eq!(
+        paths("self.items.map(x, x.name + vars.n)"),
+        ["self.items", "vars.n"]
+    );
     assert_eq!(paths("has(vars.a.b)"), ["vars.a"]);
     assert_eq!(paths("vars.?a.b.orValue(1)"), ["vars"]);
     assert_eq!(paths("base64.encode(b'x') + type(vars.x) == int"), ["vars.x"]);
@@ -186,14 +230,22 @@ fn a_syntax_error_stands_at_its_token() {
     for (source, before, words) in [
         ("vars.n +", "vars.n +", "ends too early"),
         ("vars.s = 'x'", "vars.s ", "CEL compares with =="),
-        ("vars.n == 1 and vars.s == 'x'", "vars.n == 1 ", "CEL writes && for and"),
+        (
+            "vars.n == 1 and vars.s == 'x'",
+            "vars.n == 1 ",
+            "CEL writes && for and",
+        ),
         ("'ä' + vars.n)", "'ä' + vars.n", "`)` is unexpected"),
         ("if (x)", "", "`if` is a reserved word"),
         ("vars.n == #", "vars.n == ", "`#` is unexpected"),
     ] {
         let diagnostic = parse(source).unwrap_err();
         assert_eq!(diagnostic.code, "cel-syntax");
-        assert_eq!(diagnostic.place.span.start, 6 + before.len(), "{source}: {diagnostic}");
+        assert_eq!(
+            diagnostic.place.span.start,
+            6 + before.len(),
+            "{source}: {diagnostic}"
+        );
         assert!(diagnostic.to_string().contains(words), "{source}: {diagnostic}");
     }
 }

@@ -78,7 +78,10 @@ impl<'e> Walk<'e> {
             Expr::Select(select) => self.visit(&select.operand),
             Expr::List(list) => list.elements.iter().for_each(|element| self.visit(element)),
             Expr::Map(map) => map.entries.iter().for_each(|entry| self.visit_entry(&entry.expr)),
-            Expr::Struct(message) => message.entries.iter().for_each(|entry| self.visit_entry(&entry.expr)),
+            Expr::Struct(message) => message
+                .entries
+                .iter()
+                .for_each(|entry| self.visit_entry(&entry.expr)),
             Expr::Comprehension(c) => {
                 self.visit(&c.iter_range);
                 self.visit(&c.accu_init);

@@ -195,7 +195,10 @@ fn looks_like_float(text: &str) -> bool {
 }
 
 fn float(text: &str) -> Option<Value> {
-    text.parse::<f64>().ok().and_then(Number::from_f64).map(Value::Number)
+    text.parse::<f64>()
+        .ok()
+        .and_then(Number::from_f64)
+        .map(Value::Number)
 }
 
 /// `1.0` as `1`: Go writes a whole float as an integer when it makes JSON.

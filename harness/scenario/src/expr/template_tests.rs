@@ -8,7 +8,10 @@ fn parse(text: &str, style: Style) -> Result<Template, Diagnostic> {
 
 fn scope() -> Scope {
     let mut scope = Scope::default();
-    scope.set("vars", json!({"s": "a.b", "n": 2, "f": 1.5, "w": 3.0, "t": true, "l": [1, "x"], "z": null}));
+    scope.set(
+        "vars",
+        json!({"s": "a.b", "n": 2, "f": 1.5, "w": 3.0, "t": true, "l": [1, "x"], "z": null}),
+    );
     scope
 }
 
@@ -19,7 +22,10 @@ fn text(source: &str) -> String {
 #[test]
 fn text_around_expressions_is_kept() {
     assert_eq!(text("x ${{ vars.s }}-${{vars.n}} }} {{ $ y"), "x a.b-2 }} {{ $ y");
-    assert_eq!(text("${{ vars.f }} ${{ vars.w }} ${{ vars.t }} ${{ vars.l }}"), "1.5 3 true [1,\"x\"]");
+    assert_eq!(
+        text("${{ vars.f }} ${{ vars.w }} ${{ vars.t }} ${{ vars.l }}"),
+        "1.5 3 true [1,\"x\"]"
+    );
 }
 
 #[test]
@@ -40,7 +46,12 @@ fn a_doubled_dollar_is_an_escape() {
 
 #[test]
 fn an_unclosed_template_is_an_error_where_it_opens() {
-    for source in ["ab ${{ vars.s", "ab ${{ vars.s }", "ab ${{ 'x }}", "ab ${{ {'a': 1 }}"] {
+    for source in [
+        "ab ${{ vars.s",
+        "ab ${{ vars.s }",
+        "ab ${{ 'x }}",
+        "ab ${{ {'a': 1 }}",
+    ] {
         let diagnostic = parse(source, Style::Plain).unwrap_err();
         assert_eq!(diagnostic.code, "unclosed-template", "{source}");
         assert_eq!(diagnostic.place.span, 3..6, "{source}");
@@ -76,10 +87,24 @@ fn a_scalar_with_escapes_falls_back_to_what_can_be_found() {
 
 #[test]
 fn null_can_not_stand_in_a_text() {
-    let error = parse("x ${{ vars.z }}", Style::Plain).unwrap().eval(&scope()).unwrap_err();
+    let error = parse("x ${{ vars.z }}", Style::Plain)
+        .unwrap()
+        .eval(&scope())
+        .unwrap_err();
     assert!(error.message.contains("`vars.z` is null"), "{error}");
-    assert_eq!(parse("${{ vars.z }}", Style::Plain).unwrap().eval(&scope()).unwrap(), json!(null));
-    assert!(parse("${{ vars.z }}", Style::Quoted).unwrap().eval(&scope()).is_err());
+    assert_eq!(
+        parse("${{ vars.z }}", Style::Plain)
+            .unwrap()
+            .eval(&scope())
+            .unwrap(),
+        json!(null)
+    );
+    assert!(
+        parse("${{ vars.z }}", Style::Quoted)
+            .unwrap()
+            .eval(&scope())
+            .is_err()
+    );
 }
 
 #[test]

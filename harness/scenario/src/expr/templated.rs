@@ -154,11 +154,7 @@ impl<T: FromScalar> Templated<T> {
             text.clone()
         };
         let nothing = *style == Style::Plain && matches!(text.as_str(), "" | "~" | "null");
-        let value = if nothing {
-            Value::Null
-        } else {
-            Value::String(text)
-        };
+        let value = if nothing { Value::Null } else { Value::String(text) };
         match T::from_value(&value) {
             Some(literal) => Some(Self::Lit(literal, node.place.clone())),
             None => {
@@ -245,16 +241,28 @@ mod tests {
 
     fn scope() -> Scope {
         let mut scope = Scope::default();
-        scope.set("vars", json!({"n": 3, "s": "5m", "list": [1], "t": true, "nothing": null}));
+        scope.set(
+            "vars",
+            json!({"n": 3, "s": "5m", "list": [1], "t": true, "nothing": null}),
+        );
         scope
     }
 
     #[test]
     fn literals_are_read_as_the_keys_type() {
-        assert_eq!(lower::<String>("8.0", Style::Plain).unwrap().literal(), Some(&"8.0".to_owned()));
-        assert_eq!(lower::<String>("yes", Style::Plain).unwrap().literal(), Some(&"yes".to_owned()));
+        assert_eq!(
+            lower::<String>("8.0", Style::Plain).unwrap().literal(),
+            Some(&"8.0".to_owned())
+        );
+        assert_eq!(
+            lower::<String>("yes", Style::Plain).unwrap().literal(),
+            Some(&"yes".to_owned())
+        );
         assert_eq!(lower::<i64>("3", Style::Plain).unwrap().literal(), Some(&3));
-        assert_eq!(lower::<bool>("false", Style::Plain).unwrap().literal(), Some(&false));
+        assert_eq!(
+            lower::<bool>("false", Style::Plain).unwrap().literal(),
+            Some(&false)
+        );
         assert_eq!(
             lower::<Duration>("1h30m", Style::Plain).unwrap().literal(),
             Some(&Duration::from_secs(5400))
@@ -264,7 +272,10 @@ mod tests {
     #[test]
     fn a_literal_of_another_type_says_what_was_expected() {
         let message = lower::<Duration>("30", Style::Plain).unwrap_err();
-        assert!(message.contains("expected a duration such as 30s, found 30"), "{message}");
+        assert!(
+            message.contains("expected a duration such as 30s, found 30"),
+            "{message}"
+        );
         assert!(message.contains("write 30s for seconds"), "{message}");
         let message = lower::<bool>("yes", Style::Plain).unwrap_err();
         assert!(message.contains("expected true or false, found yes"), "{message}");
@@ -277,29 +288,54 @@ mod tests {
     #[test]
     fn templates_are_converted_to_the_keys_type() {
         assert_eq!(
-            lower::<i64>("${{ vars.n + 1 }}", Style::Plain).unwrap().eval(&scope()).unwrap(),
+            lower::<i64>("${{ vars.n + 1 }}", Style::Plain)
+                .unwrap()
+                .eval(&scope())
+                .unwrap(),
             4
         );
         assert_eq!(
-            lower::<i64>("${{ vars.n }}", Style::Quoted).unwrap().eval(&scope()).unwrap(),
+            lower::<i64>("${{ vars.n }}", Style::Quoted)
+                .unwrap()
+                .eval(&scope())
+                .unwrap(),
             3
         );
         assert_eq!(
-            lower::<String>("a-${{ vars.n }}", Style::Plain).unwrap().eval(&scope()).unwrap(),
+            lower::<String>("a-${{ vars.n }}", Style::Plain)
+                .unwrap()
+                .eval(&scope())
+                .unwrap(),
             "a-3"
         );
         assert_eq!(
-            lower::<Duration>("${{ vars.s }}", Style::Plain).unwrap().eval(&scope()).unwrap(),
+            lower::<Duration>("${{ vars.s }}", Style::Plain)
+                .unwrap()
+                .eval(&scope())
+                .unwrap(),
             Duration::from_secs(300)
         );
     }
 
     #[test]
     fn a_template_of_another_type_fails_when_it_is_filled_in() {
-        let error = lower::<Duration>("${{ vars.n }}", Style::Plain).unwrap().eval(&scope()).unwrap_err();
+        let error = lower::<Duration>("${{ vars.n }}", Style::Plain)
+            .unwrap()
+            .eval(&scope())
+            .unwrap_err();
         assert!(error.message.contains("write 3s"), "{error}");
-        assert!(lower::<String>("${{ vars.list }}", Style::Plain).unwrap().eval(&scope()).is_err());
-        assert!(lower::<String>("${{ vars.nothing }}", Style::Plain).unwrap().eval(&scope()).is_err());
+        assert!(
+            lower::<String>("${{ vars.list }}", Style::Plain)
+                .unwrap()
+                .eval(&scope())
+                .is_err()
+        );
+        assert!(
+            lower::<String>("${{ vars.nothing }}", Style::Plain)
+                .unwrap()
+                .eval(&scope())
+                .is_err()
+        );
     }
 
     #[test]

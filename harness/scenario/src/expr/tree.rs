@@ -56,9 +56,12 @@ impl Tree {
         Ok(match &self.kind {
             Kind::Literal(value) => value.clone(),
             Kind::Template(template) => template.eval(scope)?,
-            Kind::List(items) => {
-                Value::Array(items.iter().map(|item| item.eval(scope)).collect::<Result<_, _>>()?)
-            }
+            Kind::List(items) => Value::Array(
+                items
+                    .iter()
+                    .map(|item| item.eval(scope))
+                    .collect::<Result<_, _>>()?,
+            ),
             Kind::Map(entries) => {
                 let mut map = Map::new();
                 for (key, value) in entries {
@@ -81,7 +84,10 @@ impl Tree {
 
     /// The names it reads.
     pub fn references(&self) -> Vec<Reference> {
-        self.templates().into_iter().flat_map(Template::references).collect()
+        self.templates()
+            .into_iter()
+            .flat_map(Template::references)
+            .collect()
     }
 
     /// The templates in it, in the written order.
@@ -137,15 +143,17 @@ impl Tree {
 
 fn lower(node: &Node, reading: Reading, expand: bool, diagnostics: &mut Diagnostics) -> Tree {
     let kind = match &node.kind {
-        NodeKind::Scalar { text, style } => {
-            scalar(text, *style, &node.place, reading, expand, diagnostics)
-        }
+        NodeKind::Scalar { text, style } => scalar(text, *style, &node.place, reading, expand, diagnostics),
         NodeKind::Sequence(items) => {
             let items: Vec<Tree> = items
                 .iter()
                 .map(|item| lower(item, reading, expand, diagnostics))
                 .collect();
-            match items.iter().map(|item| item.literal()).collect::<Option<Vec<_>>>() {
+            match items
+                .iter()
+                .map(|item| item.literal())
+                .collect::<Option<Vec<_>>>()
+            {
                 Some(values) => Kind::Literal(Value::Array(values)),
                 None => Kind::List(items),
             }
@@ -245,9 +253,7 @@ fn scalar(
     match read_plain(text, reading) {
         Ok(value) => Kind::Literal(value),
         Err(refused) => {
-            diagnostics.push(
-                Diagnostic::error(refused.code, refused.message, place).help(refused.help),
-            );
+            diagnostics.push(Diagnostic::error(refused.code, refused.message, place).help(refused.help));
             Kind::Literal(Value::Null)
         }
     }
@@ -291,7 +297,11 @@ mod tests {
 
     #[test]
     fn the_two_readings_differ_in_plain_scalars_only() {
-        let node = map(vec![("mode", plain("0644")), ("on", plain("yes")), ("q", quoted("yes"))]);
+        let node = map(vec![
+            ("mode", plain("0644")),
+            ("on", plain("yes")),
+            ("q", quoted("yes")),
+        ]);
         assert_eq!(
             eval(&node, Reading::Manifest),
             json!({"mode": 420, "true": true, "q": "yes"})
@@ -305,7 +315,10 @@ mod tests {
     #[test]
     fn a_manifest_without_inputs_keeps_its_dollars() {
         let mut diagnostics = Diagnostics::new();
-        let node = map(vec![("a", plain("${{ not cel")), ("${{ k }}", plain("$${{ x }}"))]);
+        let node = map(vec![
+            ("a", plain("${{ not cel")),
+            ("${{ k }}", plain("$${{ x }}")),
+        ]);
         let tree = Tree::literal_manifest(&node, &mut diagnostics);
         assert!(!diagnostics.has_errors());
         assert_eq!(
@@ -317,9 +330,17 @@ mod tests {
     #[test]
     fn a_tree_without_templates_is_a_literal() {
         let mut diagnostics = Diagnostics::new();
-        let tree = Tree::lower(&list(vec![plain("$${{ x }}")]), Reading::Scenario, &mut diagnostics);
+        let tree = Tree::lower(
+            &list(vec![plain("$${{ x }}")]),
+            Reading::Scenario,
+            &mut diagnostics,
+        );
         assert_eq!(tree.literal(), Some(json!(["${{ x }}"])));
-        let tree = Tree::lower(&list(vec![plain("${{ vars.n }}")]), Reading::Scenario, &mut diagnostics);
+        let tree = Tree::lower(
+            &list(vec![plain("${{ vars.n }}")]),
+            Reading::Scenario,
+            &mut diagnostics,
+        );
         assert_eq!(tree.literal(), None);
         assert_eq!(tree.references()[0].path, ["vars", "n"]);
     }
@@ -329,7 +350,12 @@ mod tests {
         let mut diagnostics = Diagnostics::new();
         let node = map(vec![("x", plain("1")), ("${{ vars.s }}", plain("2"))]);
         let tree = Tree::lower(&node, Reading::Scenario, &mut diagnostics);
-        assert!(tree.eval(&scope()).unwrap_err().message.contains("`x` comes out twice"));
+        assert!(
+            tree.eval(&scope())
+                .unwrap_err()
+                .message
+                .contains("`x` comes out twice")
+        );
         Tree::lower(
             &map(vec![("1", plain("a")), ("0x1", plain("b"))]),
             Reading::Manifest,
