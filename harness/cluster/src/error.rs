@@ -255,10 +255,17 @@ impl ApiError {
             _ if !reason.is_empty() => reason.clone(),
             _ => format!("HTTP status {status}"),
         };
+        let class = match ErrorClass::of(status, &reason, named) {
+            // The API server reports an unknown field of an apply as its own failure (500 without a reason).
+            ErrorClass::Server if message.starts_with("failed to create typed patch object") => {
+                ErrorClass::Invalid
+            }
+            class => class,
+        };
         let error = Self(Box::new(ErrorDetails {
             verb: verb.to_owned(),
             what: what.to_owned(),
-            class: ErrorClass::of(status, &reason, named),
+            class,
             status: Some(status),
             reason,
             message,
@@ -288,13 +295,7 @@ impl ApiError {
 
     /// What happened to a connection: refused, lost, timed out, a certificate that isn't accepted.
     pub(crate) fn from_transport(verb: &str, what: &str, error: &(dyn StdError + 'static)) -> Self {
-        let tls = chain(error).find_map(|e| {
-            let tls = e.downcast_ref::<rustls::Error>().or_else(|| {
-                let io = e.downcast_ref::<std::io::Error>()?;
-                io.get_ref()?.downcast_ref::<rustls::Error>()
-            })?;
-            Some(tls.to_string())
-        });
+        let tls = chain(error).find_map(tls_error).map(ToString::to_string);
         match tls {
             Some(message) => Self::new(verb, what, ErrorClass::Tls, message).help(
                 "check certificate-authority and server in the kubeconfig: the server's certificate must be signed by that CA and name that host",
@@ -320,6 +321,14 @@ impl ErrorClass {
             (500..=599, _) => Self::Server,
             _ => Self::Invalid,
         }
+    }
+}
+
+/// The TLS error that an error is or wraps: an `io::Error` hides what it wraps from `source`, and may wrap another.
+fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(io) => tls_error(io.get_ref()?),
+        None => error.downcast_ref(),
     }
 }
 
@@ -496,6 +505,26 @@ mod tests {
             error.to_string(),
             "apply deployment/web: Deployment.apps \"web\" is invalid; spec.replicas: must be 0 or more"
         );
+    }
+
+    #[test]
+    fn an_unknown_field_of_an_apply_is_invalid_though_the_server_calls_it_its_own_failure() {
+        let body = status(
+            500,
+            "",
+            "failed to create typed patch object (/web; apps/v1, Kind=Deployment): .spec.replica: field not declared in schema",
+            json!(null),
+        );
+        let error = ApiError::from_answer("apply", "deployment/web", 500, &body, None);
+        assert_eq!((error.class, error.is_transient()), (ErrorClass::Invalid, false));
+    }
+
+    #[test]
+    fn a_certificate_error_is_found_under_layers_of_io_errors() {
+        let tls = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let error = std::io::Error::other(std::io::Error::other(tls));
+        let error = ApiError::from_transport("get", "/version", &error);
+        assert_eq!((error.class, error.is_transient()), (ErrorClass::Tls, false));
     }
 
     #[test]

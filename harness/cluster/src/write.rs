@@ -314,9 +314,7 @@ impl Cluster {
                 ErrorClass::NotFound if uncertain => Ok(Deletion::Gone),
                 ErrorClass::NotFound => Ok(Deletion::NotFound),
                 // The name is another object's by now.
-                ErrorClass::Conflict
-                    if options.uid.is_some() && error.message.contains("Precondition failed: UID") =>
-                {
+                ErrorClass::Conflict if options.uid.is_some() && is_other_uid(&error.message) => {
                     Ok(Deletion::NotFound)
                 }
                 _ => Err(error),
@@ -448,6 +446,12 @@ fn labelled(manifest: &Value, extra: &BTreeMap<String, String>) -> Value {
         }
     }
     manifest
+}
+
+/// The API server says it in two ways, by where it notices: "Precondition failed: UID in precondition: .., UID in object
+/// meta: .." and "the UID in the precondition (..) does not match the UID in record (..)".
+fn is_other_uid(message: &str) -> bool {
+    message.contains("UID in precondition") || message.contains("UID in the precondition")
 }
 
 /// A DELETE answered by a Status means gone; by the object, that it goes later.
