@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod ast;
+pub mod config;
 pub mod decode;
 pub mod expr;
 pub mod lint;
@@ -13,9 +14,12 @@ pub mod manifest;
 pub mod matching;
 pub mod node;
 pub mod schema;
+pub mod select;
 pub mod suggest;
 
 mod load;
 
 pub use ast::Scenario;
+pub use config::Config;
 pub use load::{Discovered, Loaded, discover, load_file, load_paths};
+pub use select::Selector;

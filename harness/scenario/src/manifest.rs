@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use muster_model::{Diagnostic, Diagnostics, Place, SourceFile};
 
-use crate::expr::{Reading, Tree};
+use crate::expr::{Reading, Tree, describe};
 use crate::node::{Node, parse_manifest};
 use crate::suggest;
 
@@ -24,16 +24,8 @@ pub struct Manifest {
     pub path: PathBuf,
 }
 
-/// A path, glob or folder, and where it is written.
-#[derive(Debug, Clone)]
-pub struct FilePattern {
-    /// The text, relative to the scenario's folder.
-    pub text: String,
-    /// Where it is written.
-    pub place: Place,
-}
-
-/// Loads the manifests of some patterns, in the written order, the files of a glob or folder by name.
+/// Loads the manifests of some patterns (each with where it is written), in the written order, the files of a glob or
+/// folder by name. A folder is not walked: its own files only, as with `kubectl apply -f`.
 ///
 /// With `expand` (an `apply` that has `with`) their `${{ }}` are expressions; without, they are plain text. `List`
 /// kinds are taken apart. Scalars are read as kubectl reads them (YAML 1.1: `yes` is true, `0644` is 420).
@@ -41,26 +33,22 @@ pub struct FilePattern {
 /// # Errors
 /// All that is wrong: a pattern without files (at its place), a file that can't be read or parsed, a document that is
 /// no object (at its place in the manifest).
-pub fn load_manifests(
-    patterns: &[FilePattern],
-    folder: &Path,
-    expand: bool,
-) -> Result<Vec<Manifest>, Diagnostics> {
+pub fn load(patterns: &[(String, Place)], folder: &Path, expand: bool) -> Result<Vec<Manifest>, Diagnostics> {
     let mut out = Diagnostics::new();
     let mut manifests = Vec::new();
-    for pattern in patterns {
-        match resolve(pattern, folder) {
+    for (pattern, place) in patterns {
+        match resolve(pattern, place, folder) {
             Ok(files) => {
                 let before = manifests.len();
                 let errors = out.errors();
                 files
                     .iter()
-                    .for_each(|path| load_file(path, pattern, expand, &mut manifests, &mut out));
+                    .for_each(|path| load_file(path, place, expand, &mut manifests, &mut out));
                 if manifests.len() == before && out.errors() == errors {
                     out.push(Diagnostic::error(
                         "manifest-empty",
                         "there is no object in it",
-                        &pattern.place,
+                        place,
                     ));
                 }
             }
@@ -74,50 +62,50 @@ pub fn load_manifests(
 ///
 /// # Errors
 /// No file, at the pattern's place, with the nearest name if one is near.
-pub fn resolve(pattern: &FilePattern, folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
-    let path = folder.join(&pattern.text);
-    let is_glob = pattern.text.contains(['*', '?', '[']);
+pub fn resolve(pattern: &str, place: &Place, folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+    let path = folder.join(pattern);
+    let is_glob = pattern.contains(['*', '?', '[']);
     if path.is_file() {
         return Ok(vec![path]);
     }
     if path.is_dir() {
         let files = manifests_of(&path).map_err(|error| {
             missing(
-                pattern,
+                place,
                 format!("can't read the folder {}: {error}", path.display()),
             )
         })?;
         return match files.is_empty() {
             true => Err(missing(
-                pattern,
+                place,
                 format!("no .yaml, .yml or .json file in the folder {}", path.display()),
             )),
             false => Ok(files),
         };
     }
     if !is_glob {
-        let mut diagnostic = missing(pattern, format!("there is no file {}", path.display()));
+        let mut diagnostic = missing(place, format!("there is no file {}", path.display()));
         if let Some(near) = sibling(&path) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         }
         return Err(diagnostic.help("paths are relative to the scenario's file"));
     }
     let paths = glob::glob(&path.to_string_lossy())
-        .map_err(|error| missing(pattern, format!("`{}` is no glob: {}", pattern.text, error.msg)))?;
+        .map_err(|error| missing(place, format!("`{}` is no glob: {}", pattern, error.msg)))?;
     let mut files: Vec<PathBuf> = paths
         .filter_map(Result::ok)
         .filter(|path| path.is_file())
         .collect();
     files.sort();
     if files.is_empty() {
-        return Err(missing(pattern, format!("no file matches {}", path.display()))
+        return Err(missing(place, format!("no file matches {}", path.display()))
             .help("paths are relative to the scenario's file"));
     }
     Ok(files)
 }
 
-fn missing(pattern: &FilePattern, message: String) -> Diagnostic {
-    Diagnostic::error("manifest-missing", message, &pattern.place)
+fn missing(place: &Place, message: String) -> Diagnostic {
+    Diagnostic::error("manifest-missing", message, place)
 }
 
 /// The manifest files of a folder itself, by name, as `kubectl apply -f folder` takes them.
@@ -145,18 +133,12 @@ fn sibling(path: &Path) -> Option<String> {
     suggest::nearest(&wrong, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
-fn load_file(
-    path: &Path,
-    pattern: &FilePattern,
-    expand: bool,
-    manifests: &mut Vec<Manifest>,
-    out: &mut Diagnostics,
-) {
+fn load_file(path: &Path, named: &Place, expand: bool, manifests: &mut Vec<Manifest>, out: &mut Diagnostics) {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => {
             let message = format!("can't read {}: {error}", path.display());
-            out.push(Diagnostic::error("manifest-missing", message, &pattern.place));
+            out.push(Diagnostic::error("manifest-missing", message, named));
             return;
         }
     };
@@ -204,7 +186,7 @@ fn objects(document: &Node) -> Vec<&Node> {
 
 fn no_object(node: &Node) -> Option<Diagnostic> {
     if node.entries().is_none() {
-        let message = format!("expected a Kubernetes object, found {}", node.describe());
+        let message = format!("expected a Kubernetes object, found {}", describe(node));
         return Some(Diagnostic::error("bad-manifest", message, &node.place));
     }
     let missing = missing_key(node)?;

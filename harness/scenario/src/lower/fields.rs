@@ -5,6 +5,7 @@
 
 use muster_model::{Diagnostic, Diagnostics, Place};
 
+use crate::expr::describe;
 use crate::node::{Entry, Node, NodeKind};
 use crate::schema::{self, Construct, Key, Need};
 use crate::suggest;
@@ -30,7 +31,7 @@ impl<'n> Fields<'n> {
             let keys = supported(tables).map(|key| key.name);
             let mut diagnostic = Diagnostic::error(
                 "wrong-type",
-                format!("expected {what} as a map, found {}", node.describe()),
+                format!("expected {what} as a map, found {}", describe(node)),
                 &node.place,
             )
             .help(format!("its keys are {}", suggest::listed(keys)));

@@ -12,4 +12,5 @@ mod step;
 mod subject;
 mod target;
 
+pub(crate) use expectation::expectations;
 pub use scenario::scenario;

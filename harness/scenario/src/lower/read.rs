@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use muster_model::{Diagnostic, Diagnostics, Place};
 
-use crate::expr::{FromScalar, Program, Reading, Templated, Tree};
+use crate::expr::{FromScalar, Program, Reading, Templated, Tree, describe};
 use crate::matching::Pattern;
 use crate::node::{Entry, Node, NodeKind, Style};
 use crate::suggest;
@@ -15,7 +15,7 @@ use crate::suggest;
 pub(crate) fn wrong_type(expected: &str, node: &Node) -> Diagnostic {
     Diagnostic::error(
         "wrong-type",
-        format!("expected {expected}, found {}", node.describe()),
+        format!("expected {expected}, found {}", describe(node)),
         &node.place,
     )
 }

@@ -7,6 +7,7 @@ use muster_model::{Diagnostic, Diagnostics, Place};
 use super::fields::Fields;
 use super::read;
 use crate::ast::{Select, Target};
+use crate::expr::describe;
 use crate::node::{Node, NodeKind};
 use crate::schema;
 
@@ -43,7 +44,7 @@ fn short(text: &str, node: &Node, out: &mut Diagnostics) -> Option<Target> {
             .help("write kind/name, such as deployment/web, or {kind: deployment, labels: {app: web}}")
     };
     let Some((kind, name)) = text.split_once('/') else {
-        out.push(wrong(format!("expected kind/name, found {}", node.describe())));
+        out.push(wrong(format!("expected kind/name, found {}", describe(node))));
         return None;
     };
     if kind.contains("${{") {

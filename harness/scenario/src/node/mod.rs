@@ -98,22 +98,4 @@ impl Node {
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.value)
     }
-
-    /// What it is, for "expected a duration, found ...".
-    pub fn describe(&self) -> String {
-        match &self.kind {
-            NodeKind::Scalar { .. } if self.is_null() => "nothing".to_owned(),
-            NodeKind::Scalar { text, .. } if text.contains('\n') => "a text of several lines".to_owned(),
-            NodeKind::Scalar { text, .. } if text.chars().count() > 40 => {
-                format!("`{}...`", text.chars().take(37).collect::<String>())
-            }
-            NodeKind::Scalar {
-                text,
-                style: Style::Plain,
-            } => format!("`{text}`"),
-            NodeKind::Scalar { text, .. } => format!("the text \"{text}\""),
-            NodeKind::Sequence(_) => "a list".to_owned(),
-            NodeKind::Mapping(_) => "a map".to_owned(),
-        }
-    }
 }

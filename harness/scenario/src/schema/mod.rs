@@ -3,12 +3,14 @@
 //! Invariant: there is no second list of keys anywhere.
 
 mod actions;
+mod config_keys;
 mod expectations;
 mod index;
 mod scenario_keys;
 mod table;
 
 pub use actions::{ACTIONS, APPLY, DELETE, EXEC, FAILS, PATCH, PAUSE, RESTART, SCALE, SCRIPT};
+pub use config_keys::{CLUSTER, CONFIG, PREPARE, TIMEOUTS};
 pub use expectations::{COMMON, CRASH, LOG, OBJECT, READY, SQL, SQL_ASK, SUBJECTS, UNSUPPORTED_SUBJECTS};
 pub use index::constructs;
 pub(crate) use index::homes;
