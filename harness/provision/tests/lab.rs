@@ -1,0 +1,2 @@
+//! The lab on this machine.
+fn main() {}
