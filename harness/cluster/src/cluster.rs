@@ -180,12 +180,13 @@ impl Cluster {
         }
     }
 
-    /// A clone whose requests are given up, and sent again no longer, after this instant. Without one, each request may
+    /// A clone whose requests are given up, and sent again no longer, after this instant (tokio's or the
+    /// standard library's). Without one, each request may
     /// take 30 s with all its repetitions.
     #[must_use]
-    pub fn with_deadline(&self, deadline: Instant) -> Cluster {
+    pub fn with_deadline(&self, deadline: impl Into<Instant>) -> Cluster {
         Cluster {
-            deadline: Some(deadline),
+            deadline: Some(deadline.into()),
             ..self.clone()
         }
     }
@@ -207,7 +208,15 @@ impl Cluster {
     /// [`ResolveError`].
     pub async fn resolve(&self, kind: &str, api_version: Option<&str>) -> Result<Kind, ResolveError> {
         let asked = Instant::now();
-        let mut cached = self.shared.catalog.lock().await;
+        // Another task may be asking the server just now: its answer will do.
+        let lock = self.shared.catalog.lock();
+        let mut cached = match self.deadline {
+            None => lock.await,
+            Some(deadline) => tokio::time::timeout_at(deadline, lock).await.map_err(|_| {
+                let message = "no answer before the deadline";
+                ApiError::new("get", "/apis", ErrorClass::Timeout, message)
+            })?,
+        };
         if let Some((read, catalog)) = cached.as_ref() {
             match catalog.resolve(kind, api_version) {
                 // Another task asked the server after this call began: its answer is as good as a new one.

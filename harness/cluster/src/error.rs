@@ -178,8 +178,13 @@ impl ApiError {
         self
     }
 
-    /// Whether the same request may succeed a moment later: server errors, overload, timeouts, lost connections.
+    /// Whether the same request may succeed a moment later: server errors, overload, timeouts, lost connections, and a
+    /// pod in a namespace that is so new that it has no `default` service account yet.
     pub fn is_transient(&self) -> bool {
+        if self.class == ErrorClass::Forbidden {
+            return self.message.contains("error looking up service account")
+                && self.message.contains("serviceaccount \"default\" not found");
+        }
         matches!(
             self.class,
             ErrorClass::TooManyRequests | ErrorClass::Server | ErrorClass::Timeout | ErrorClass::Connection
@@ -278,7 +283,8 @@ impl ApiError {
 
     fn explain(mut self, access: Option<&Access>) -> Self {
         self.0.help = match self.class {
-            ErrorClass::Forbidden => access.map(Access::help),
+            // Admission also refuses with 403: a quota, a namespace that goes, pod security.
+            ErrorClass::Forbidden if self.message.contains(" cannot ") => access.map(Access::help),
             ErrorClass::Unauthorized => {
                 Some("the credentials of the kubeconfig are not accepted: log in again, or check whether they expired".to_owned())
             }
@@ -300,7 +306,7 @@ impl ApiError {
             Some(message) => Self::new(verb, what, ErrorClass::Tls, message).help(
                 "check certificate-authority and server in the kubeconfig: the server's certificate must be signed by that CA and name that host",
             ),
-            None => Self::new(verb, what, ErrorClass::Connection, text_of(error)),
+            None => Self::new(verb, what, ErrorClass::Connection, broken_text(error)),
         }
     }
 }
@@ -343,6 +349,29 @@ pub(crate) fn chain<'a>(
         Some(error)
     })
     .take(16)
+}
+
+/// What became of a connection, in the same words whatever layer noticed.
+fn broken_text(error: &(dyn StdError + 'static)) -> String {
+    use std::io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, UnexpectedEof,
+    };
+    let kind = chain(error).find_map(|e| Some(e.downcast_ref::<std::io::Error>()?.kind()));
+    match kind {
+        Some(ConnectionRefused) => "connection refused".to_owned(),
+        Some(BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof) => {
+            "connection lost".to_owned()
+        }
+        _ => match text_of(error) {
+            // hyper's own words for a connection that ends in the middle.
+            text if text.contains("connection closed before message completed")
+                || text.contains("unexpected EOF during chunk") =>
+            {
+                "connection lost".to_owned()
+            }
+            text => text,
+        },
+    }
 }
 
 /// The innermost text of an error: kube's and hyper's errors print their source and also return it, and the outer
@@ -520,11 +549,59 @@ mod tests {
     }
 
     #[test]
+    fn admission_that_refuses_is_no_question_of_rights() {
+        let access = Access {
+            verb: "create".into(),
+            group: String::new(),
+            resource: "pods".into(),
+            namespace: Some("db".into()),
+        };
+        let refused = |message: &str| {
+            let body = status(403, "Forbidden", message, json!({"name": "a", "kind": "pods"}));
+            ApiError::from_answer("create", "pod/a", 403, &body, Some(&access))
+        };
+        let going = refused(
+            "pods \"a\" is forbidden: unable to create new content in namespace db because it is being terminated",
+        );
+        assert_eq!((going.help.as_deref(), going.is_transient()), (None, false));
+        let young = refused(
+            "pods \"a\" is forbidden: error looking up service account db/default: serviceaccount \"default\" not found",
+        );
+        assert!(young.is_transient());
+        let missing = refused(
+            "pods \"a\" is forbidden: error looking up service account db/agent: serviceaccount \"agent\" not found",
+        );
+        assert!(!missing.is_transient());
+    }
+
+    #[test]
     fn a_certificate_error_is_found_under_layers_of_io_errors() {
         let tls = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
         let error = std::io::Error::other(std::io::Error::other(tls));
         let error = ApiError::from_transport("get", "/version", &error);
         assert_eq!((error.class, error.is_transient()), (ErrorClass::Tls, false));
+    }
+
+    #[test]
+    fn a_lost_connection_is_told_in_the_same_words_whatever_layer_noticed() {
+        use std::io::ErrorKind::{ConnectionRefused, ConnectionReset, UnexpectedEof};
+        let text = |kind, text: &str| {
+            let error = std::io::Error::new(kind, text.to_owned());
+            ApiError::from_transport("get", "x", &error).message.clone()
+        };
+        assert_eq!(
+            text(
+                UnexpectedEof,
+                "peer closed connection without sending TLS close_notify"
+            ),
+            "connection lost"
+        );
+        assert_eq!(text(ConnectionReset, "os error 104"), "connection lost");
+        assert_eq!(text(ConnectionRefused, "os error 111"), "connection refused");
+        assert_eq!(
+            text(std::io::ErrorKind::Other, "no route to host"),
+            "no route to host"
+        );
     }
 
     #[test]

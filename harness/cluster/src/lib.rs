@@ -35,3 +35,18 @@ pub use read::{Listing, Target};
 pub use selector::Selector;
 pub use watch::{Change, Query, Watch};
 pub use write::{ApplyOptions, DeleteOptions, Deletion, FIELD_MANAGER, Outcome, Patch, Propagation, Written};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_handed_out_can_be_used_by_any_thread() {
+        fn shared<T: Send + Sync + 'static>() {}
+        shared::<Cluster>();
+        shared::<Watch>();
+        shared::<LogStream>();
+        shared::<Forward>();
+        shared::<ApiError>();
+    }
+}

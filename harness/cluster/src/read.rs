@@ -126,11 +126,48 @@ impl Cluster {
         namespace: Option<&str>,
         name: &str,
     ) -> Result<Option<Object>, ApiError> {
+        let object = self.get_whole(kind, namespace, name).await?;
+        Ok(object.map(|object| object_of(object, Some(kind))))
+    }
+
+    /// Who has written to an object: its field managers, each once, in the server's order. `None` if there is none of
+    /// that name. One GET.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn field_managers(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Vec<String>>, ApiError> {
+        let Some(object) = self.get_whole(kind, namespace, name).await? else {
+            return Ok(None);
+        };
+        let mut managers: Vec<String> = Vec::new();
+        let entries = object
+            .pointer("/metadata/managedFields")
+            .and_then(Value::as_array);
+        for entry in entries.map_or(&[][..], Vec::as_slice) {
+            let manager = entry.get("manager").and_then(Value::as_str).unwrap_or_default();
+            if !managers.iter().any(|known| known == manager) {
+                managers.push(manager.to_owned());
+            }
+        }
+        Ok(Some(managers))
+    }
+
+    async fn get_whole(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Value>, ApiError> {
         let what = kind.reference(namespace, name).with_namespace();
         let path = object_path("get", &what, kind, namespace, name)?;
         let call = Call::read("get", what, path, Repeat::Read).access("get", kind, None, namespace);
         match self.send(&call).await {
-            Ok(answer) => Ok(Some(object_of(decode(&call, &answer.body)?, Some(kind)))),
+            Ok(answer) => decode(&call, &answer.body).map(Some),
             Err(error) if error.class == ErrorClass::NotFound => Ok(None),
             Err(error) => Err(error),
         }

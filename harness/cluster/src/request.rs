@@ -31,9 +31,11 @@ pub(crate) enum Repeat {
     Read,
     /// Server-side apply, merge patch, DELETE with uid: after any transient error; the outcome is unknown then.
     Idempotent,
-    /// POST: if it never reached the server, on 429, and on 503 with Retry-After.
+    /// POST: if it never reached the server, if the server refused it for now (429), and on 503 with
+    /// Retry-After.
     Create,
-    /// JSON patch, exec, DELETE without uid: if it never reached the server, and on 429.
+    /// JSON patch, exec, DELETE without uid: if it never reached the server, and if the server refused it for
+    /// now (429).
     Once,
     /// Not at all.
     Never,
@@ -55,6 +57,8 @@ pub(crate) struct Call {
     pub(crate) access: Option<Access>,
     /// Whether the answer's head may take as long as it likes: a log that is followed has none before its first line.
     pub(crate) patient: bool,
+    /// Whether it takes up one that broke off, and so counts as sent again.
+    pub(crate) again: bool,
 }
 
 impl Call {
@@ -70,6 +74,7 @@ impl Call {
             repeat,
             access: None,
             patient: false,
+            again: false,
         }
     }
 
@@ -240,7 +245,7 @@ impl Repeat {
         if !error.is_transient() {
             return false;
         }
-        let unsent = failure.reached == Reached::No || error.class == ErrorClass::TooManyRequests;
+        let unsent = failure.reached != Reached::Perhaps;
         match self {
             Repeat::Read | Repeat::Idempotent => error.status != Some(501),
             Repeat::Create => unsent || (error.status == Some(503) && failure.retry_after.is_some()),
@@ -384,7 +389,7 @@ impl Cluster {
         }
         loop {
             count += 1;
-            self.count(count > 1);
+            self.count(call.again || count > 1);
             let sent = Instant::now();
             let outcome = if call.patient {
                 attempt(call).await

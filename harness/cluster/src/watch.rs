@@ -70,6 +70,8 @@ pub struct Watch {
     source: Mutex<Source>,
     /// Consecutive breaks of the connection.
     breaks: u32,
+    /// Whether the next WATCH takes up one that broke off.
+    broken: bool,
 }
 
 /// Where the next change comes from.
@@ -135,6 +137,7 @@ impl Cluster {
                 poll: FIRST_POLL,
             }),
             breaks: 0,
+            broken: false,
         }
     }
 }
@@ -257,12 +260,11 @@ impl Watch {
         query.push(("allowWatchBookmarks", "true".to_owned()));
         query.push(("timeoutSeconds", SERVER_TIMEOUT.to_string()));
         query.push(("resourceVersion", self.version.clone()));
-        Call::read(
-            "watch",
-            self.what.clone(),
-            with_query(&self.query.kind.path(namespace), query),
-            Repeat::Read,
-        )
+        let path = with_query(&self.query.kind.path(namespace), query);
+        Call {
+            again: self.broken,
+            ..Call::read("watch", self.what.clone(), path, Repeat::Read)
+        }
         .access("watch", &self.query.kind, None, namespace)
     }
 
@@ -416,6 +418,7 @@ impl Watch {
             breaks => LONGEST_PAUSE.min(FIRST_PAUSE * 2u32.saturating_pow(breaks.min(10) - 1)),
         };
         self.breaks += 1;
+        self.broken = broken.is_some();
         if let Some(reason) = broken {
             self.cluster.notice(&Notice::Retried {
                 what: format!("watch {}", self.what),

@@ -246,6 +246,10 @@ async fn a_read_is_sent_again_after_any_transient_error_and_each_time_is_told() 
         notices[0],
         "get widget/a in namespace db: starting, sent again (2)"
     );
+    assert_eq!(
+        notices[1],
+        "get widget/a in namespace db: connection lost, sent again (3)"
+    );
     assert_eq!(notices.len(), 3, "{notices:?}");
 }
 
@@ -289,7 +293,11 @@ async fn a_deadline_ends_the_repetition_and_the_error_says_how_often_it_was_sent
 
 #[tokio::test]
 async fn permanent_errors_are_not_sent_again() {
-    let server = Server::start(vec![("GET", status(403, "Forbidden", "no"))]).await;
+    let server = Server::start(vec![(
+        "GET",
+        status(403, "Forbidden", "widgets is forbidden: User \"x\" cannot get it"),
+    )])
+    .await;
     let (cluster, _) = server.connect().await;
     let error = cluster.get(&widgets(), Some("db"), "a").await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Forbidden);
@@ -453,9 +461,10 @@ async fn a_watch_lists_first_and_resumes_at_the_last_version_after_a_break() {
     assert_eq!(seen[1..], [from(5), from(8), from(9)]);
     let notices = notices.lock().unwrap();
     assert_eq!(notices.len(), 1, "a clean end is no trouble: {notices:?}");
-    assert!(
-        notices[0].starts_with("watch widget/a in namespace db: "),
-        "{notices:?}"
+    assert_eq!(cluster.requests().retried, 1);
+    assert_eq!(
+        notices[0],
+        "watch widget/a in namespace db: connection lost, sent again (2)"
     );
 }
 

@@ -161,6 +161,22 @@ pub(crate) async fn apply_conflict(ground: Arc<Ground>) {
         .await
         .unwrap();
     assert_eq!(written.object.text(&["data", "key"]), "2");
+    let kind = ground.kind("configmap").await;
+    let managers = ground
+        .cluster
+        .field_managers(&kind, ground.ns(), "a")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(managers, ["muster"], "who owns nothing any more is no manager");
+    assert_eq!(
+        ground
+            .cluster
+            .field_managers(&kind, ground.ns(), "none")
+            .await
+            .unwrap(),
+        None
+    );
 }
 
 pub(crate) async fn create(ground: Arc<Ground>) {
