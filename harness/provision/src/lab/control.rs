@@ -206,6 +206,9 @@ impl Control<'_> {
             format!("--cluster-signing-key-file={}", pki("ca.key")),
             "--enable-hostpath-provisioner=true".into(),
             format!("--cluster-cidr={POD_NET}"),
+            // At the default of 20 a second it spends the first four on its own service accounts.
+            "--kube-api-qps=500".into(),
+            "--kube-api-burst=1000".into(),
         ];
         let volumes = self.layout.volumes().display().to_string();
         // The provisioner makes volumes in a fixed folder of /tmp. In a mount namespace of its own, and in the
