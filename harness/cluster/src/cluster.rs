@@ -18,7 +18,8 @@ use crate::error::{ApiError, ErrorClass};
 use crate::kubeconfig::{self, Source};
 use crate::notice::{Notice, NoticeSink};
 use crate::read::decode;
-use crate::request::{Call, Repeat};
+use crate::repeat::Repeat;
+use crate::request::Call;
 
 /// Requests in flight at most, beside watches, logs, exec and forwards: each is a connection of its own (HTTP/1.1).
 const IN_FLIGHT: usize = 48;

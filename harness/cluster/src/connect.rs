@@ -14,9 +14,11 @@ use kube::{Client, Config};
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Shared};
-use crate::error::{ApiError, ErrorClass, text_of};
+use crate::error::{ApiError, ErrorClass};
 use crate::kubeconfig::{Source, bypasses_proxy};
-use crate::request::{Call, Repeat, auth_text};
+use crate::repeat::{Repeat, auth_text};
+use crate::request::Call;
+use crate::transport::text_of;
 
 /// How to reach a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]

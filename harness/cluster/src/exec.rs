@@ -7,9 +7,11 @@ use kube::api::{Api, AttachParams, AttachedProcess};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::cluster::Cluster;
-use crate::error::{ApiError, text_of};
+use crate::error::ApiError;
 use crate::logs::pods;
-use crate::request::{Call, Failure, Repeat, segment};
+use crate::repeat::{Failure, Repeat};
+use crate::request::{Call, segment};
+use crate::transport::text_of;
 
 /// What a command printed, and how it ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

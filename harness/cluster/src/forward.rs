@@ -14,9 +14,11 @@ use kube::api::Api;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 use crate::cluster::Cluster;
-use crate::error::{ApiError, ErrorClass, text_of};
+use crate::error::{ApiError, ErrorClass};
 use crate::logs::pods;
-use crate::request::{Call, Failure, Repeat, segment};
+use crate::repeat::{Failure, Repeat};
+use crate::request::{Call, segment};
+use crate::transport::text_of;
 
 /// Why there is no stream. What goes wrong later comes from the stream as an [`io::Error`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

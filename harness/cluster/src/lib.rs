@@ -18,8 +18,10 @@ mod lines;
 mod logs;
 mod notice;
 mod read;
+mod repeat;
 mod request;
 mod selector;
+mod transport;
 mod watch;
 mod write;
 

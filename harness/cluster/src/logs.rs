@@ -12,7 +12,8 @@ use crate::cluster::Cluster;
 use crate::discovery::Kind;
 use crate::error::{ApiError, ErrorClass};
 use crate::lines::Lines;
-use crate::request::{Call, Failure, Repeat, segment, with_query};
+use crate::repeat::{Failure, Repeat};
+use crate::request::{Call, segment, with_query};
 
 /// Which log is read, and from where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 use crate::discovery::Kind;
 use crate::error::{ApiError, ErrorClass};
-use crate::request::{Call, Repeat, segment, with_query};
+use crate::repeat::Repeat;
+use crate::request::{Call, segment, with_query};
 use crate::selector::Selector;
 
 /// What a LIST returned.

@@ -18,7 +18,8 @@ use crate::error::{ApiError, ErrorClass};
 use crate::lines::Lines;
 use crate::notice::Notice;
 use crate::read::{Listing, Target, object_of};
-use crate::request::{Call, Failure, Repeat, with_query};
+use crate::repeat::{Failure, Repeat};
+use crate::request::{Call, with_query};
 
 /// Seconds after which the server ends a WATCH and it is opened anew.
 const SERVER_TIMEOUT: u32 = 290;

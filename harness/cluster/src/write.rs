@@ -14,7 +14,8 @@ use crate::cluster::Cluster;
 use crate::discovery::{Kind, ResolveError};
 use crate::error::{ApiError, ErrorClass};
 use crate::read::{decode, object_of, object_path};
-use crate::request::{Call, GaveUp, Repeat, segment, with_query};
+use crate::repeat::Repeat;
+use crate::request::{Call, GaveUp, segment, with_query};
 
 /// The field manager of muster's writes.
 pub const FIELD_MANAGER: &str = "muster";
