@@ -64,6 +64,8 @@ pub struct Apply {
     pub objects: Vec<Tree>,
     /// `with`: the manifests' `inputs`; without it manifests are not expanded.
     pub with: Option<Tree>,
+    /// The names in `with`, each with its place.
+    pub inputs: Vec<(String, Place)>,
     /// `revert`.
     pub revert: Revert,
 }

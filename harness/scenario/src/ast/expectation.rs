@@ -174,6 +174,8 @@ pub struct SqlSubject {
     pub place: Place,
     /// `on`: a connection's name.
     pub on: String,
+    /// Where the name is written.
+    pub on_place: Place,
     /// What is asked.
     pub ask: SqlAsk,
     /// `rows`: the whole result.

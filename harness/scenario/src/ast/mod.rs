@@ -31,6 +31,8 @@ pub struct Scenario {
     pub requires: Requires,
     /// `timeout` of the whole scenario, clean-up not included.
     pub timeout: Option<Duration>,
+    /// Where `timeout` is written.
+    pub timeout_place: Option<Place>,
     /// `namespaces` in the written order; the first is the default. Empty: one lease named `test`.
     pub namespaces: Vec<Namespace>,
     /// `vars` in the written order; a var may read those before it.

@@ -74,6 +74,14 @@ fn apply(entry: &Entry, out: &mut Diagnostics) -> Option<Apply> {
     let files = fields.read("files", out, read::list("files", read::template));
     let objects = fields.read("objects", out, read::list("objects", object));
     let with = fields.read("with", out, read::tree_map(Reading::Scenario));
+    let given = fields
+        .get("with")
+        .and_then(|entry| entry.value.entries())
+        .unwrap_or_default();
+    let inputs = given
+        .iter()
+        .map(|entry| (entry.key.clone(), entry.key_place.clone()))
+        .collect();
     let revert = revert(&fields, out);
     if !fields.has("files") && !fields.has("objects") {
         out.push(
@@ -104,6 +112,7 @@ fn apply(entry: &Entry, out: &mut Diagnostics) -> Option<Apply> {
         files: files.unwrap_or_default(),
         objects: objects.unwrap_or_default(),
         with,
+        inputs,
         revert: revert?,
     })
 }

@@ -53,11 +53,6 @@ impl<'n> Fields<'n> {
         Some(fields)
     }
 
-    /// What it is called in messages.
-    pub(crate) fn what(&self) -> &'static str {
-        self.what
-    }
-
     /// Where "missing key" points.
     pub(crate) fn place(&self) -> &Place {
         &self.place

@@ -126,8 +126,18 @@ pub(crate) fn program(node: &Node, out: &mut Diagnostics) -> Option<Program> {
 }
 
 /// What an observed value must match.
-#[expect(clippy::unnecessary_wraps, reason = "it is used where readers are")]
 pub(crate) fn pattern(node: &Node, out: &mut Diagnostics) -> Option<Pattern> {
+    if node.entries().is_some_and(<[_]>::is_empty) {
+        out.push(
+            Diagnostic::error(
+                "matches-everything",
+                "an empty map matches everything",
+                &node.place,
+            )
+            .help("write what must be there"),
+        );
+        return None;
+    }
     Some(Pattern::lower(node, out))
 }
 

@@ -72,6 +72,7 @@ pub fn scenario(node: &Node, folder: &Path, out: &mut Diagnostics) -> Option<Sce
         labels: labels.unwrap_or_default(),
         requires: requires.unwrap_or_default(),
         timeout,
+        timeout_place: fields.get("timeout").map(|entry| entry.value.place.clone()),
         namespaces: namespaces.unwrap_or_default(),
         vars: vars.unwrap_or_default(),
         connections: connections.unwrap_or_default(),

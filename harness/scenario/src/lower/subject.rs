@@ -12,6 +12,7 @@ use crate::ast::{
     Absent, CrashSubject, LinePattern, LogFrom, LogLines, LogSubject, ObjectCheck, ObjectSubject,
     ReadySubject, Select, SqlAsk, SqlRows, SqlSubject, Subject,
 };
+use crate::matching::Pattern;
 use crate::node::{Entry, Node, NodeKind, Style};
 use crate::schema;
 use crate::suggest;
@@ -227,7 +228,9 @@ fn line(node: &Node, out: &mut Diagnostics) -> Option<LinePattern> {
 
 fn sql(entry: &Entry, fields: &Fields<'_>, out: &mut Diagnostics) -> Option<SqlSubject> {
     let asked = Fields::open(&entry.value, &entry.key_place, &[&schema::SQL_ASK], out)?;
-    let on = asked.require("on", out, read::text);
+    let on = asked.require("on", out, |node, out| {
+        Some((read::text(node, out)?, node.place.clone()))
+    });
     let params = asked.read("params", out, read::list("parameters", read::tree));
     let ask = asked
         .exactly_one(&["query", "tables"], out)
@@ -273,17 +276,20 @@ fn sql(entry: &Entry, fields: &Fields<'_>, out: &mut Diagnostics) -> Option<SqlS
         return None;
     }
     let check = fields.exactly_one(&checks, out)?;
-    let rows = fields
-        .read("rows", out, read::pattern)
-        .map(|pattern| SqlRows { pattern, ordered });
+    let rows = fields.read("rows", out, |node, out| {
+        let pattern = Pattern::lower_rows(node, ordered, out);
+        Some(SqlRows { pattern, ordered })
+    });
     let value = fields.read("value", out, read::pattern);
     let fails = match check.key.as_str() {
         "fails" => Some(fails(check, "sql", out)?),
         _ => None,
     };
+    let (on, on_place) = on?;
     Some(SqlSubject {
         place: entry.key_place.clone(),
-        on: on?,
+        on,
+        on_place,
         ask: ask?,
         rows,
         value,
