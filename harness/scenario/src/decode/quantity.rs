@@ -78,6 +78,11 @@ impl Quantity {
         })
     }
 
+    /// The amount in 10⁻⁹ parts.
+    pub fn nanos(self) -> i128 {
+        self.nanos
+    }
+
     /// The amount as an integer, if it is one and fits.
     pub fn as_integer(self) -> Option<i64> {
         (self.nanos % NANO == 0)

@@ -25,5 +25,3 @@ pub use scope::{EvalError, Scope};
 pub use template::{Template, has_template};
 pub use templated::{FromScalar, Templated};
 pub use tree::Tree;
-
-pub(crate) use scalar::read_plain;
