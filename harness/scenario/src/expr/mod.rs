@@ -1,6 +1,10 @@
 //! Expressions: CEL programs, `${{ }}` templates, and trees of both.
 //!
 //! Invariant: expansion works on the parsed tree, never on raw text, so each error has a place.
+#![expect(
+    clippy::result_large_err,
+    reason = "a diagnostic is made once for a mistake, when a file is loaded"
+)]
 
 mod check;
 mod convert;

@@ -97,18 +97,22 @@ fn check(operator: &Operator, pattern: &Pattern, scope: &Scope) -> Result<Check,
                     tree.place(),
                 ));
             }
-            Check::Compare(*comparison, value)
+            let number = tree.literal().is_none().then(|| number(&value)).flatten();
+            Check::Compare(*comparison, value, number)
         }
         Operator::OneOf(patterns) => Check::OneOf(all(patterns, scope)?),
         Operator::Length(inner) => {
-            let length = boxed(inner, scope)?;
-            if let Expect::Literal(value) = &*length
-                && value.as_u64().is_none()
-            {
-                return Err(fatal(
-                    format!("expected a length, but it is {value}"),
-                    &inner.place,
-                ));
+            let mut length = boxed(inner, scope)?;
+            if let Expect::Literal(value) = &mut *length {
+                if let Some(number) = number(value) {
+                    *value = number;
+                }
+                if value.as_u64().is_none() {
+                    return Err(fatal(
+                        format!("expected a length, but it is {value}"),
+                        &inner.place,
+                    ));
+                }
             }
             Check::Length(length)
         }
@@ -134,6 +138,14 @@ fn check(operator: &Operator, pattern: &Pattern, scope: &Scope) -> Result<Check,
         Operator::Cel(program) => Check::Cel(program.clone(), scope.clone()),
         Operator::Decode(decoder, inner) => Check::Decode(*decoder, boxed(inner, scope)?),
     })
+}
+
+/// The number that a template's text is: in `{$len: "${{ x }}"}` the quotes are YAML's need, not a wish for text.
+fn number(value: &Value) -> Option<Value> {
+    match serde_json::from_str(value.as_str()?).ok()? {
+        number @ Value::Number(_) => Some(number),
+        _ => None,
+    }
 }
 
 fn filled_regex(template: &Template, scope: &Scope) -> Result<regex::Regex, EvalError> {

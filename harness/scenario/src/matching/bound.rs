@@ -49,7 +49,8 @@ pub(super) enum Check {
     Matches(Regex),
     Contains(Vec<Expect>),
     Not(Box<Expect>),
-    Compare(Comparison, Value),
+    /// A comparison with a number or a text; with the number that the text is, if it comes from a template.
+    Compare(Comparison, Value, Option<Value>),
     OneOf(Vec<Expect>),
     Length(Box<Expect>),
     Each(Box<Expect>),

@@ -210,8 +210,9 @@ fn literal(expected: &Value, actual: Option<&Value>, path: &Path<'_>, out: &mut 
 /// The remedy for a scalar of another type.
 fn type_hint(expected: &Value, found: &Value) -> String {
     match (expected, found) {
-        (Value::Bool(_), Value::String(text)) if matches!(text.as_str(), "True" | "False") => {
-            format!("it is a string: quote it, as in \"{text}\"")
+        (Value::Bool(wanted), Value::String(text)) if matches!(text.as_str(), "True" | "False") => {
+            let wanted = if *wanted { "True" } else { "False" };
+            format!("it is a string: quote it, as in \"{wanted}\"")
         }
         (_, Value::String(_)) => format!("it is a string: quote it, as in \"{expected}\""),
         (Value::String(text), Value::Number(_)) if text.parse::<f64>().is_ok() => {
@@ -448,7 +449,11 @@ fn check(check: &Check, actual: Option<&Value>, path: &Path<'_>, out: &mut Diffe
                 }
             }
         }
-        Check::Compare(comparison, expected) => match compare(found, expected) {
+        Check::Compare(comparison, expected, number) => match number
+            .as_ref()
+            .and_then(|number| compare(found, number))
+            .or_else(|| compare(found, expected))
+        {
             Some(ordering) if comparison.accepts(ordering) => {}
             Some(_) => plainly(out),
             None if is_container(found) => plainly(out),

@@ -1,6 +1,10 @@
 //! From a node to a pattern.
 //!
 //! Invariant: every operand is checked for its type and for matching everything, where that can be seen without a run.
+#![expect(
+    clippy::result_large_err,
+    reason = "a diagnostic is made once for a mistake, when a file is loaded"
+)]
 
 use muster_model::{Diagnostic, Diagnostics, Place};
 use regex::Regex;

@@ -16,3 +16,6 @@ mod show;
 pub use bound::{Bound, Outcome};
 pub use operator::OPERATORS;
 pub use pattern::Pattern;
+
+#[cfg(test)]
+mod tests;

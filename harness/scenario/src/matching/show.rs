@@ -137,7 +137,7 @@ pub(super) fn expected(check: &Check) -> String {
         Check::Matches(regex) => format!("a match of /{}/", regex.as_str()),
         Check::Contains(wanted) => format!("containing {}", several(wanted)),
         Check::Not(expect) => format!("not {}", inner(expect)),
-        Check::Compare(comparison, value) => format!("{}{value}", comparison.sign()),
+        Check::Compare(comparison, value, _) => format!("{}{value}", comparison.sign()),
         Check::OneOf(options) => format!("one of {}", several(options)),
         Check::Length(expect) => format!("length {}", inner(expect)),
         Check::Each(expect) => format!("each {}", inner(expect)),
