@@ -258,9 +258,7 @@ fn prepare(node: &Node, folder: &Path, out: &mut Diagnostics) -> Option<Prepare>
         }),
     );
     for (pattern, place) in files.iter().flatten() {
-        if let Err(diagnostic) = manifest::resolve(pattern, place, folder) {
-            out.push(diagnostic);
-        }
+        manifest::resolve(pattern, place, folder, out);
     }
     let awaited = fields.read("await", out, expectations).unwrap_or_default();
     for expectation in &awaited {

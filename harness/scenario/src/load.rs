@@ -2,6 +2,7 @@
 //!
 //! Invariant: what a user names is loaded or is an error; in a folder only scenarios are looked at.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use crate::suggest;
 /// What came out of loading.
 #[derive(Debug, Clone, Default)]
 pub struct Loaded {
-    /// The scenarios without errors, in the order of files and documents.
+    /// The scenarios of files without errors, in the order of files and documents.
     pub scenarios: Vec<Scenario>,
     /// All errors and warnings, in the order of files and places.
     pub diagnostics: Diagnostics,
@@ -50,7 +51,7 @@ pub fn discover(paths: &[PathBuf]) -> Discovered {
                 .push(Diagnostic::error("file-missing", message, &nowhere(path)));
         }
     }
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     found.files.retain(|file| seen.insert(file.clone()));
     found
 }
@@ -162,11 +163,11 @@ pub fn load_file(path: &Path) -> Loaded {
         let Some(scenario) = lower::scenario(document, folder, out) else {
             continue;
         };
-        let before = out.errors();
         lint::lint(&scenario, out);
-        if out.errors() == before {
-            loaded.scenarios.push(scenario);
-        }
+        loaded.scenarios.push(scenario);
+    }
+    if out.has_errors() {
+        loaded.scenarios.clear();
     }
     loaded.diagnostics.sort();
     loaded
@@ -184,7 +185,23 @@ pub fn load_paths(paths: &[PathBuf]) -> Loaded {
         loaded.scenarios.extend(one.scenarios);
         loaded.diagnostics.extend(one.diagnostics);
     }
+    same_titles(&mut loaded);
     loaded
+}
+
+/// Reports tell scenarios apart by their titles.
+fn same_titles(loaded: &mut Loaded) {
+    let mut first: HashMap<&str, &Place> = HashMap::new();
+    for scenario in &loaded.scenarios {
+        match first.get(scenario.title.as_str()) {
+            Some(place) => loaded.diagnostics.push(
+                Diagnostic::warning("same-title", "another scenario has this title", &scenario.place)
+                    .related(place, "this one")
+                    .help("reports tell scenarios apart by their titles"),
+            ),
+            None => drop(first.insert(&scenario.title, &scenario.place)),
+        }
+    }
 }
 
 /// A document that is something else altogether: one error, not one for each of its keys.

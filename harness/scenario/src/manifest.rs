@@ -37,75 +37,66 @@ pub fn load(patterns: &[(String, Place)], folder: &Path, expand: bool) -> Result
     let mut out = Diagnostics::new();
     let mut manifests = Vec::new();
     for (pattern, place) in patterns {
-        match resolve(pattern, place, folder) {
-            Ok(files) => {
-                let before = manifests.len();
-                let errors = out.errors();
-                files
-                    .iter()
-                    .for_each(|path| load_file(path, place, expand, &mut manifests, &mut out));
-                if manifests.len() == before && out.errors() == errors {
-                    out.push(Diagnostic::error(
-                        "manifest-empty",
-                        "there is no object in it",
-                        place,
-                    ));
-                }
-            }
-            Err(diagnostic) => out.push(diagnostic),
+        let Some(files) = resolve(pattern, place, folder, &mut out) else {
+            continue;
+        };
+        let before = manifests.len();
+        let errors = out.errors();
+        for path in &files {
+            load_file(path, place, expand, &mut manifests, &mut out);
+        }
+        if manifests.len() == before && out.errors() == errors {
+            out.push(Diagnostic::error(
+                "manifest-empty",
+                "there is no object in it",
+                place,
+            ));
         }
     }
     if out.has_errors() { Err(out) } else { Ok(manifests) }
 }
 
-/// The files of a pattern, at least one.
-///
-/// # Errors
-/// No file, at the pattern's place, with the nearest name if one is near.
-pub fn resolve(pattern: &str, place: &Place, folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+/// The files of a pattern, at least one; `None` if there is none, which is reported at the pattern's place, with the
+/// nearest name if one is near.
+pub fn resolve(pattern: &str, place: &Place, folder: &Path, out: &mut Diagnostics) -> Option<Vec<PathBuf>> {
+    let missing = |message: String| Diagnostic::error("manifest-missing", message, place);
     let path = folder.join(pattern);
-    let is_glob = pattern.contains(['*', '?', '[']);
     if path.is_file() {
-        return Ok(vec![path]);
+        return Some(vec![path]);
     }
     if path.is_dir() {
-        let files = manifests_of(&path).map_err(|error| {
-            missing(
-                place,
-                format!("can't read the folder {}: {error}", path.display()),
-            )
-        })?;
-        return match files.is_empty() {
-            true => Err(missing(
-                place,
-                format!("no .yaml, .yml or .json file in the folder {}", path.display()),
-            )),
-            false => Ok(files),
+        let message = match manifests_of(&path) {
+            Ok(files) if !files.is_empty() => return Some(files),
+            Ok(_) => format!("no .yaml, .yml or .json file in the folder {}", path.display()),
+            Err(error) => format!("can't read the folder {}: {error}", path.display()),
         };
+        out.push(missing(message));
+        return None;
     }
-    if !is_glob {
-        let mut diagnostic = missing(place, format!("there is no file {}", path.display()));
-        if let Some(near) = sibling(&path) {
-            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+    let diagnostic = if pattern.contains(['*', '?', '[']) {
+        match glob::glob(&path.to_string_lossy()) {
+            Ok(paths) => {
+                let mut files: Vec<PathBuf> = paths
+                    .filter_map(Result::ok)
+                    .filter(|path| path.is_file())
+                    .collect();
+                files.sort();
+                if !files.is_empty() {
+                    return Some(files);
+                }
+                missing(format!("no file matches {}", path.display()))
+            }
+            Err(error) => missing(format!("`{pattern}` is no glob: {}", error.msg)),
         }
-        return Err(diagnostic.help("paths are relative to the scenario's file"));
-    }
-    let paths = glob::glob(&path.to_string_lossy())
-        .map_err(|error| missing(place, format!("`{}` is no glob: {}", pattern, error.msg)))?;
-    let mut files: Vec<PathBuf> = paths
-        .filter_map(Result::ok)
-        .filter(|path| path.is_file())
-        .collect();
-    files.sort();
-    if files.is_empty() {
-        return Err(missing(place, format!("no file matches {}", path.display()))
-            .help("paths are relative to the scenario's file"));
-    }
-    Ok(files)
-}
-
-fn missing(place: &Place, message: String) -> Diagnostic {
-    Diagnostic::error("manifest-missing", message, place)
+    } else {
+        let diagnostic = missing(format!("there is no file {}", path.display()));
+        match sibling(&path) {
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+            None => diagnostic,
+        }
+    };
+    out.push(diagnostic.help("paths are relative to the file that names them"));
+    None
 }
 
 /// The manifest files of a folder itself, by name, as `kubectl apply -f folder` takes them.
@@ -213,5 +204,136 @@ pub(crate) fn missing_key(object: &Node) -> Option<&'static str> {
         Some("metadata.name")
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::expr::Scope;
+
+    fn load_all(files: &[(&str, &str)], patterns: &[&str], expand: bool) -> Result<Vec<Value>, Vec<String>> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let patterns: Vec<_> = patterns
+            .iter()
+            .map(|pattern| ((*pattern).to_owned(), Place::nowhere("test")))
+            .collect();
+        let mut scope = Scope::default();
+        scope.set("inputs", json!({"name": "given", "port": 80}));
+        load(&patterns, folder.path(), expand)
+            .map(|manifests| {
+                manifests
+                    .iter()
+                    .map(|manifest| manifest.tree.eval(&scope).unwrap())
+                    .collect()
+            })
+            .map_err(|out| {
+                out.list
+                    .iter()
+                    .map(|diagnostic| diagnostic.code.to_owned())
+                    .collect()
+            })
+    }
+
+    fn config_map(name: &str) -> String {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n")
+    }
+
+    fn names(values: &[Value]) -> Vec<&str> {
+        values
+            .iter()
+            .filter_map(|value| value["metadata"]["name"].as_str())
+            .collect()
+    }
+
+    #[test]
+    fn paths_globs_and_folders_give_their_files_by_name() {
+        let (a, b, c) = (config_map("a"), config_map("b"), config_map("c"));
+        let files = [
+            ("x/b.yaml", b.as_str()),
+            ("x/a.yml", &a),
+            ("x/deep/c.yaml", &c),
+            ("x/note.txt", "no"),
+        ];
+        assert_eq!(names(&load_all(&files, &["x"], false).unwrap()), ["a", "b"]);
+        assert_eq!(
+            names(&load_all(&files, &["x/**/*.yaml"], false).unwrap()),
+            ["b", "c"]
+        );
+        assert_eq!(
+            names(&load_all(&files, &["x/deep/c.yaml", "x/b.yaml"], false).unwrap()),
+            ["c", "b"]
+        );
+    }
+
+    #[test]
+    fn documents_and_lists_are_taken_apart_and_json_is_read() {
+        let list = format!(
+            "apiVersion: v1\nkind: List\nitems:\n- {{apiVersion: v1, kind: Pod, metadata: {{name: p}}}}\n---\n{}---\n",
+            config_map("c")
+        );
+        let json = r#"{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "j"}}"#;
+        let values = load_all(
+            &[("list.yaml", &list), ("j.json", json)],
+            &["list.yaml", "j.json"],
+            false,
+        )
+        .unwrap();
+        assert_eq!(names(&values), ["p", "c", "j"]);
+    }
+
+    #[test]
+    fn scalars_are_read_as_kubectl_reads_them() {
+        let text = "apiVersion: v1\nkind: X\nmetadata: {name: x}\nmode: 0644\non: yes\nzip: \"0644\"\n";
+        let values = load_all(&[("x.yaml", text)], &["x.yaml"], false).unwrap();
+        assert_eq!(values[0]["mode"], json!(420));
+        assert_eq!(values[0]["zip"], json!("0644"));
+    }
+
+    #[test]
+    fn templates_are_filled_in_only_with_inputs() {
+        let text =
+            "apiVersion: v1\nkind: X\nmetadata: {name: \"${{ inputs.name }}\"}\nport: ${{ inputs.port }}\n";
+        let sent = load_all(&[("x.yaml", text)], &["x.yaml"], false).unwrap();
+        assert_eq!(sent[0]["metadata"]["name"], json!("${{ inputs.name }}"));
+        let filled = load_all(&[("x.yaml", text)], &["x.yaml"], true).unwrap();
+        assert_eq!(filled[0]["metadata"]["name"], json!("given"));
+        assert_eq!(filled[0]["port"], json!(80));
+    }
+
+    #[test]
+    fn each_pattern_must_give_an_object_and_all_errors_are_told() {
+        let files = [
+            ("empty.yaml", "# nothing\n"),
+            ("text.yaml", "just text\n"),
+            ("list.yaml", "kind: List\nitems: []\n"),
+        ];
+        let patterns = [
+            "nowhere.yaml",
+            "*.none",
+            "empty.yaml",
+            "text.yaml",
+            "list.yaml",
+            "[",
+        ];
+        let errors = load_all(&files, &patterns, false).unwrap_err();
+        assert_eq!(
+            errors,
+            [
+                "manifest-missing",
+                "manifest-missing",
+                "manifest-empty",
+                "bad-manifest",
+                "manifest-empty",
+                "manifest-missing"
+            ]
+        );
     }
 }

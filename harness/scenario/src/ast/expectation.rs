@@ -43,6 +43,10 @@ pub struct Expectation {
 
 /// The subjects.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a scenario has few expectations, and boxes would be in the way"
+)]
 pub enum Subject {
     /// `object`.
     Object(ObjectSubject),

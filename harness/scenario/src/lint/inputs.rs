@@ -31,7 +31,7 @@ pub(super) fn check(scenario: &Scenario, out: &mut Diagnostics) -> HashSet<Strin
             Ok(manifests) => {
                 names.extend(manifests.iter().filter_map(|manifest| name_of(&manifest.tree)));
                 let all = patterns.len() == apply.files.len();
-                inputs(apply, &manifests, all, out);
+                inputs(apply, &action.place, &manifests, all, out);
             }
             Err(errors) => out.extend(errors),
         }
@@ -46,9 +46,11 @@ fn name_of(tree: &Tree) -> Option<String> {
     }
 }
 
-fn inputs(apply: &Apply, manifests: &[Manifest], all: bool, out: &mut Diagnostics) {
+fn inputs(apply: &Apply, place: &Place, manifests: &[Manifest], all: bool, out: &mut Diagnostics) {
     let Some(with) = &apply.with else {
-        manifests.iter().for_each(|manifest| unexpanded(manifest, out));
+        manifests
+            .iter()
+            .for_each(|manifest| unexpanded(manifest, place, out));
         return;
     };
     let mut read = HashSet::new();
@@ -125,17 +127,22 @@ fn check_program(
 }
 
 /// A template in a manifest that is sent as it is.
-fn unexpanded(manifest: &Manifest, out: &mut Diagnostics) {
-    if let Some(text) = manifest.tree.literal().and_then(|value| template_in(&value)) {
-        out.push(
-            Diagnostic::warning(
-                "unexpanded",
-                format!("`{text}` is sent as it is"),
-                &manifest.place,
-            )
+fn unexpanded(manifest: &Manifest, action: &Place, out: &mut Diagnostics) {
+    let Some(text) = manifest.tree.literal().and_then(|value| template_in(&value)) else {
+        return;
+    };
+    let file = &manifest.place.file;
+    let start = manifest.place.span.start;
+    // A text with escapes isn't found as it is: then the object must do.
+    let place = file.text()[start..].find(&text).map_or_else(
+        || manifest.place.clone(),
+        |at| Place::new(file.clone(), start + at..start + at + text.len()),
+    );
+    out.push(
+        Diagnostic::warning("unexpanded", format!("`{text}` is sent as it is"), &place)
+            .related(action, "this action has no `with`")
             .help("manifests are expanded only if the action has `with`"),
-        );
-    }
+    );
 }
 
 fn template_in(value: &Value) -> Option<String> {

@@ -170,7 +170,10 @@ fn json_patch(node: &Node, out: &mut Diagnostics) -> Option<Tree> {
             for key in ["op", "path"] {
                 if item.get(key).is_none() {
                     let message = format!("an operation of a JSON patch needs `{key}`");
-                    out.push(Diagnostic::error("missing-key", message, &item.place));
+                    out.push(
+                        Diagnostic::error("missing-key", message, &item.place)
+                            .help("such as {op: replace, path: /spec/replicas, value: 2}"),
+                    );
                     return None;
                 }
             }

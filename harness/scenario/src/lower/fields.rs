@@ -16,6 +16,8 @@ pub(crate) struct Fields<'n> {
     tables: Vec<&'static Construct>,
     entries: &'n [Entry],
     place: Place,
+    /// Keys that were meant by misspelt ones: these are not missing.
+    meant: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
@@ -43,11 +45,12 @@ impl<'n> Fields<'n> {
             out.push(diagnostic);
             return None;
         };
-        let fields = Self {
+        let mut fields = Self {
             what,
             tables: tables.to_vec(),
             entries,
             place: at.clone(),
+            meant: Vec::new(),
         };
         entries.iter().for_each(|entry| fields.check_known(entry, out));
         Some(fields)
@@ -75,6 +78,11 @@ impl<'n> Fields<'n> {
         self.get(key).is_some()
     }
 
+    /// Whether one of these keys was meant by a misspelt one, which has been reported.
+    pub(crate) fn meant(&self, keys: &[&str]) -> bool {
+        self.meant.iter().any(|meant| keys.contains(meant))
+    }
+
     /// Reads a key that may be missing.
     pub(crate) fn read<T>(
         &self,
@@ -94,6 +102,7 @@ impl<'n> Fields<'n> {
     ) -> Option<T> {
         match self.get(key) {
             Some(entry) => read(&entry.value, out),
+            None if self.meant(&[key]) => None,
             None => {
                 let mut diagnostic =
                     Diagnostic::error("missing-key", format!("{} needs `{key}`", self.what), &self.place)
@@ -126,6 +135,7 @@ impl<'n> Fields<'n> {
     pub(crate) fn exactly_one(&self, keys: &[&str], out: &mut Diagnostics) -> Option<&'n Entry> {
         let found = self.among(keys);
         match found[..] {
+            [] if self.meant(keys) => None,
             [] => {
                 let message = format!(
                     "{} needs one of {}",
@@ -148,14 +158,34 @@ impl<'n> Fields<'n> {
         }
     }
 
-    fn check_known(&self, entry: &Entry, out: &mut Diagnostics) {
+    fn check_known(&mut self, entry: &Entry, out: &mut Diagnostics) {
         match self.tables.iter().find_map(|table| table.key(&entry.key)) {
             Some(key) if key.need == Need::Unsupported => {
                 out.push(unsupported(key, &entry.key_place));
             }
             Some(_) => {}
-            None => out.push(unknown_key(self.what, &self.tables, entry)),
+            None => self.unknown_key(entry, out),
         }
+    }
+
+    fn unknown_key(&mut self, entry: &Entry, out: &mut Diagnostics) {
+        let key = &entry.key;
+        let message = format!("{} has no key `{key}`", self.what);
+        let mut diagnostic = Diagnostic::error("unknown-key", message, &entry.key_place);
+        let names: Vec<&'static str> = supported(&self.tables).map(|key| key.name).collect();
+        let near = habit(key)
+            .filter(|instead| names.contains(instead))
+            .or_else(|| suggest::nearest(key, names.iter().copied()));
+        if let Some(near) = near {
+            self.meant.push(near);
+            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+        } else {
+            let homes = schema::homes(key);
+            if !homes.is_empty() {
+                diagnostic = diagnostic.help(format!("`{key}` is a key of {}", homes.join(", ")));
+            }
+        }
+        out.push(diagnostic.help(format!("allowed here: {}", suggest::listed(names))));
     }
 }
 
@@ -192,27 +222,6 @@ fn supported<'a>(tables: &'a [&'static Construct]) -> impl Iterator<Item = &'sta
         .iter()
         .flat_map(|table| table.keys)
         .filter(|key| key.need != Need::Unsupported)
-}
-
-fn unknown_key(what: &str, tables: &[&'static Construct], entry: &Entry) -> Diagnostic {
-    let key = &entry.key;
-    let mut diagnostic = Diagnostic::error(
-        "unknown-key",
-        format!("{what} has no key `{key}`"),
-        &entry.key_place,
-    );
-    let names: Vec<&str> = supported(tables).map(|key| key.name).collect();
-    if let Some(near) = suggest::nearest(key, names.iter().copied()) {
-        diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
-    } else if let Some(instead) = habit(key).filter(|instead| names.contains(instead)) {
-        diagnostic = diagnostic.help(format!("did you mean `{instead}`?"));
-    } else {
-        let homes = schema::homes(key);
-        if !homes.is_empty() {
-            diagnostic = diagnostic.help(format!("`{key}` is a key of {}", homes.join(", ")));
-        }
-    }
-    diagnostic.help(format!("allowed here: {}", suggest::listed(names)))
 }
 
 /// What other tools call it.

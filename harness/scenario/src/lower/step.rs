@@ -75,6 +75,9 @@ pub(super) fn step(node: &Node, out: &mut Diagnostics) -> Option<Step> {
     let timeout = fields.read("timeout", out, read::templated);
     let namespace = fields.read("namespace", out, read::template);
     if actions.is_empty() && !fields.has("expect") {
+        if fields.meant(&names) || fields.meant(&["expect"]) {
+            return None;
+        }
         let known = schema::ACTIONS
             .keys
             .iter()

@@ -55,7 +55,10 @@ fn object(entry: &Entry, fields: &Fields<'_>, out: &mut Diagnostics) -> Option<O
     checks.extend(fields.read("condition", out, condition));
     let keys = ["match", "cel", "absent", "count", "condition"];
     let written = fields.among(&keys);
-    if written.is_empty() && fields.among(&["changed", "unchanged"]).is_empty() {
+    if written.is_empty() && (fields.meant(&keys) || !fields.among(&["changed", "unchanged"]).is_empty()) {
+        return None;
+    }
+    if written.is_empty() {
         out.push(
             Diagnostic::error(
                 "checks-nothing",
@@ -260,7 +263,7 @@ fn sql(entry: &Entry, fields: &Fields<'_>, out: &mut Diagnostics) -> Option<SqlS
     }
     let changes = !fields.among(&["changed", "unchanged"]).is_empty();
     let checks = ["rows", "value", "fails"];
-    if changes {
+    if changes || fields.meant(&checks) {
         return None;
     }
     if fields.among(&checks).is_empty() {

@@ -57,10 +57,11 @@ fn short(text: &str, node: &Node, out: &mut Diagnostics) -> Option<Target> {
         out.push(wrong(format!("`{kind}` is no kind")));
         return None;
     }
-    if name.is_empty()
-        || (name.contains('/') && !name.contains("${{"))
-        || name.contains(char::is_whitespace) && !name.contains("${{")
-    {
+    if name.is_empty() {
+        out.push(wrong("there is no name behind the `/`".into()));
+        return None;
+    }
+    if name.contains(|c: char| c == '/' || c.is_whitespace()) && !name.contains("${{") {
         out.push(wrong(format!("`{name}` is no name of an object")));
         return None;
     }

@@ -373,7 +373,7 @@ impl<'a> Builder<'a> {
             )
             .label("again here")
             .related(&first.key_place, "first here")
-            .help("remove one of them: YAML keeps no order in which the later one could win");
+            .help("remove one of them");
             self.diagnostics.push(diagnostic);
         }
         Key {

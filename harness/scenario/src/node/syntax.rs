@@ -68,8 +68,14 @@ fn words(kind: &ErrorKind) -> (String, Option<&'static str>) {
             "expected a list element (`- `) here".into(),
             Some("the indentation of this line fits no list above it"),
         ),
-        ErrorKind::ExpectedFlowMappingSeparator => ("expected `,` or `}` here".into(), None),
-        ErrorKind::ExpectedFlowSequenceSeparator => ("expected `,` or `]` here".into(), None),
+        ErrorKind::ExpectedFlowMappingSeparator => (
+            "expected `,` or `}` here".into(),
+            Some("close the `{` above, or quote the value before this"),
+        ),
+        ErrorKind::ExpectedFlowSequenceSeparator => (
+            "expected `,` or `]` here".into(),
+            Some("close the `[` above, or quote the value before this"),
+        ),
         ErrorKind::SimpleKeyExpected => (
             "this line is neither `key: value` nor a list element".into(),
             Some("add the `:` with a space behind it, or check the indentation"),

@@ -76,7 +76,7 @@ pub static PATCH: Construct = Construct {
     id: "patch",
     doc: "Patches one object with exactly one of `merge`, `json`, `strategic`. At the end the changed fields get their first values back.",
     keys: &[
-        required("target", Shape::Target, "The object."),
+        required("target", Shape::Target, "The object to patch."),
         optional(
             "merge",
             Shape::TreeMap,
@@ -122,7 +122,7 @@ pub static SCALE: Construct = Construct {
             Shape::Target,
             "A Deployment, StatefulSet, ReplicaSet or anything else with a scale subresource.",
         ),
-        required("replicas", Shape::Integer, "The number."),
+        required("replicas", Shape::Integer, "The number of replicas."),
         REVERT,
         BECAUSE,
     ],
