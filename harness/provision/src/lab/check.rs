@@ -184,17 +184,21 @@ fn disk(options: &LabOptions) -> Vec<Finding> {
 
 async fn subnets(options: &LabOptions) -> Vec<Finding> {
     let ours = [address::NODE_NET, address::POD_NET, address::SERVICE_NET];
+    let registered = Registration::current().ok().flatten();
     // The lab's own routes are no conflict; whether it may be replaced is not asked here.
-    let registered = Registration::current()
-        .ok()
-        .flatten()
-        .is_some_and(|r| r.name == options.name);
+    let own = registered.as_ref().is_some_and(|r| r.name == options.name);
+    let remedy = match registered.filter(|_| !own) {
+        Some(other) => format!(
+            "lab `{0}` runs here; take it down: muster cluster down --name {0}",
+            other.name
+        ),
+        None => "remove what uses it: see `ip route show table all`".to_owned(),
+    };
     let routes = run("list routes", "ip")
         .args(["-4", "-o", "route", "show", "table", "all"])
         .output()
         .await;
-    let routes = routes.unwrap_or_default();
-    let used = used_networks(&routes, registered);
+    let used = used_networks(&routes.unwrap_or_default(), own);
     ours.into_iter()
         .map(|net| {
             let users: Vec<String> = used
@@ -207,11 +211,7 @@ async fn subnets(options: &LabOptions) -> Vec<Finding> {
             } else {
                 format!("subnet {net} unused (a route has {})", users.join(", "))
             };
-            Finding::new(
-                what,
-                users.is_empty(),
-                "remove what uses it: see `ip route show table all`",
-            )
+            Finding::new(what, users.is_empty(), remedy.clone())
         })
         .collect()
 }
@@ -243,7 +243,9 @@ fn used_networks(routes: &str, without_ours: bool) -> Vec<(Net, String)> {
             .and_then(|i| words.get(i + 1))
             .unwrap_or(&"no device");
         let own = without_ours && *device == address::BRIDGE;
-        if !own && !found.iter().any(|(n, _)| *n == net) && net != Net::new([0, 0, 0, 0], 0) {
+        // An address within a network that its device has anyway tells nothing new.
+        let known = found.iter().any(|(n, d)| d == device && n.overlaps(net));
+        if !own && !known && net != Net::new([0, 0, 0, 0], 0) {
             found.push((net, (*device).to_owned()));
         }
     }

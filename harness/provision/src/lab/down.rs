@@ -44,7 +44,7 @@ pub(crate) async fn down(name: &str) -> Result<Down, ProvisionError> {
             elapsed: begun.elapsed(),
         });
     }
-    let lock = Lock::take(LOCK_LIMIT).await?;
+    let _lock = Lock::take(LOCK_LIMIT).await?;
     // It may have become another lab's while we waited.
     let registered = Registration::current()?;
     let ours = registered.as_ref().is_none_or(|r| r.name == name);
@@ -52,7 +52,7 @@ pub(crate) async fn down(name: &str) -> Result<Down, ProvisionError> {
         // A record that can't be read must not keep anything alive.
         let record = Record::read(&layout).ok().flatten();
         teardown(name, &layout, record.as_ref(), false).await?;
-        lock.remove_all()?;
+        Registration::remove()?;
     } else {
         remove_all(layout.root())?;
     }

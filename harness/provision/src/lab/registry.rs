@@ -42,6 +42,11 @@ impl Registration {
         }
     }
 
+    /// No lab is on this machine any more.
+    pub(crate) fn remove() -> Result<(), ProvisionError> {
+        remove_all(&path())
+    }
+
     pub(crate) fn write(&self) -> Result<(), ProvisionError> {
         let text = serde_json::to_string(self).map_err(|e| ProvisionError::BadRecord {
             path: path(),
@@ -99,10 +104,16 @@ impl Lock {
         };
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
     }
+}
 
-    /// Removes the registration, the lock and their folder: no lab is left.
-    pub(crate) fn remove_all(self) -> Result<(), ProvisionError> {
-        remove_all(Path::new(RUN))
+impl Drop for Lock {
+    /// Without a lab there is nothing to lock: the folder goes too.
+    fn drop(&mut self) {
+        if !path().exists()
+            && let Err(e) = remove_all(Path::new(RUN))
+        {
+            tracing::warn!("{e}");
+        }
     }
 }
 

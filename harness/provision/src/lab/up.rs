@@ -179,6 +179,7 @@ async fn settle(options: &LabOptions, teller: &Teller<'_>) -> Result<bool, Provi
         }
         teller.say("clean", format!("removing what is left of lab `{}`", other.name));
         teardown(&other.name, &layout, record.as_ref(), false).await?;
+        Registration::remove()?;
     }
     let state = state_of(&options.name)?;
     let layout = Layout::new(&state);
@@ -216,6 +217,7 @@ async fn settle(options: &LabOptions, teller: &Teller<'_>) -> Result<bool, Provi
     };
     teller.say("clean", format!("building lab `{}` anew: {why}", options.name));
     teardown(&options.name, &layout, Record::read(&layout)?.as_ref(), false).await?;
+    Registration::remove()?;
     Ok(false)
 }
 
