@@ -292,6 +292,24 @@ pub struct Counts {
 
 impl Scenario {
     fn apply(&mut self, event: &Event) {
+        // A step that puts something back tells so itself; it is clean-up all the same.
+        match &event.kind {
+            EventKind::CleanedUp { object, deed, note } => {
+                return self.cleaned.push(Cleaned {
+                    object: object.clone(),
+                    result: Ok(deed.clone()),
+                    note: note.clone(),
+                });
+            }
+            EventKind::CleanupFailed { object, message } => {
+                return self.cleaned.push(Cleaned {
+                    object: object.clone(),
+                    result: Err(message.clone()),
+                    note: String::new(),
+                });
+            }
+            _ => {}
+        }
         if let Some(index) = event.scope.step {
             if self.steps.len() <= index {
                 self.steps.resize_with(index + 1, Step::default);
@@ -323,16 +341,6 @@ impl Scenario {
             EventKind::NamespaceReady { alias, name, created } => {
                 self.namespaces.push((alias.clone(), name.clone(), *created));
             }
-            EventKind::CleanedUp { object, deed, note } => self.cleaned.push(Cleaned {
-                object: object.clone(),
-                result: Ok(deed.clone()),
-                note: note.clone(),
-            }),
-            EventKind::CleanupFailed { object, message } => self.cleaned.push(Cleaned {
-                object: object.clone(),
-                result: Err(message.clone()),
-                note: String::new(),
-            }),
             EventKind::ScenarioFinished {
                 title,
                 verdict,

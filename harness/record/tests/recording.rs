@@ -268,3 +268,25 @@ fn a_run_that_was_killed_reads_as_interrupted_and_skipped() {
     assert_eq!(story.steps[1].expectations[&0].seen, "not ready");
     assert_eq!(run.counts().errors, 1);
 }
+
+#[test]
+fn what_a_step_puts_back_counts_as_clean_up() {
+    let out = tempfile::tempdir().unwrap();
+    let recorder = recorder(out.path(), &Secrets::new());
+    let object = muster_model::ObjectRef {
+        api_version: "v1".into(),
+        kind: "ConfigMap".into(),
+        namespace: None,
+        name: "a".into(),
+    };
+    recorder.emit(
+        &Scope::scenario(0).step(2),
+        EventKind::CleanedUp {
+            object,
+            deed: muster_model::event::CleanupDeed::Restored,
+            note: String::new(),
+        },
+    );
+    let run = Run::from_events(&read(&out.path().join("run-1")).unwrap());
+    assert_eq!(run.scenarios[&0].cleaned.len(), 1);
+}

@@ -24,7 +24,7 @@ pub enum SslMode {
 /// How to connect.
 #[derive(Clone)]
 pub struct PostgresOptions {
-    /// The server's name as its certificate should hold it, also sent as SNI. The [`Dialer`] decides where it is.
+    /// The server's name as its certificate should hold it, also sent as SNI. The [`Dialer`](crate::Dialer) decides where it is.
     pub host: String,
     /// The database.
     pub database: String,

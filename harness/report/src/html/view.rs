@@ -273,6 +273,7 @@ impl StepView {
         let began = step
             .began_us
             .map_or(0, |us| us.saturating_sub(scenario.began_us) / 1000);
+        let ran = step.began_us.is_some() && step.verdict != Some(Verdict::Skipped);
         let own = step.failure.as_deref().filter(|own| {
             !step
                 .expectations
@@ -289,7 +290,7 @@ impl StepView {
             place: step.place.as_ref().map(ToString::to_string).unwrap_or_default(),
             verdict: word(step.verdict),
             sign: sign(step.verdict),
-            elapsed: if step.began_us.is_some() {
+            elapsed: if ran {
                 duration(step.elapsed_ms)
             } else {
                 String::new()
@@ -301,11 +302,7 @@ impl StepView {
             },
             reason: step.reason.clone().unwrap_or_default(),
             left: percent(began),
-            width: percent(if step.began_us.is_some() {
-                step.elapsed_ms
-            } else {
-                0
-            }),
+            width: percent(if ran { step.elapsed_ms } else { 0 }),
             open: !matches!(step.verdict, Some(Verdict::Passed | Verdict::Skipped)),
             action: step.action.as_ref().map(|action| match action.elapsed_ms {
                 Some(ms) if ms >= 100 => format!("{}  {}", action.summary, duration(ms)),

@@ -36,6 +36,12 @@ fn what_a_log_line_holds_is_text() {
 }
 
 #[test]
+fn a_skipped_step_has_no_time() {
+    let html = from_events(&log::failing()).unwrap();
+    assert_eq!(html.matches("<span class=\"num\">skipped</span>").count(), 2);
+}
+
+#[test]
 fn it_needs_nothing_from_elsewhere() {
     let html = from_events(&log::passing()).unwrap();
     for outside in ["src=", "@import", "url(", "<link"] {

@@ -201,8 +201,7 @@ impl Log {
     }
 
     pub(crate) fn skips(&mut self, index: usize, reason: &str) -> &mut Self {
-        self.scope = Scope::scenario(self.scope.scenario.unwrap()).step(index);
-        self.push(EventKind::StepFinished {
+        self.step(index, STEPS[index]).push(EventKind::StepFinished {
             verdict: Verdict::Skipped,
             elapsed_ms: 0,
             requests: Requests::default(),
