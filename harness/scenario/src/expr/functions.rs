@@ -146,6 +146,13 @@ pub(super) const SIGNATURES: &[Signature] = &[
     call("yaml", 1, 1),
     call("url", 1, 1),
     call("regex", 1, 1),
+    call("semver", 1, 1),
+    method("isLessThan", 1, 1),
+    method("isGreaterThan", 1, 1),
+    method("compareTo", 1, 1),
+    method("major", 0, 0),
+    method("minor", 0, 0),
+    method("patch", 0, 0),
 ];
 
 /// Whether `name` is a function in a namespace, such as `base64.encode`.
@@ -162,6 +169,7 @@ fn environment() -> Env {
     let _ = env.add_extension(cel::extensions::lists);
     let _ = env.add_extension(cel::extensions::math);
     let _ = env.add_extension(cel::extensions::encoders);
+    let _ = env.add_extension(super::semver::extension);
     let own: [(&str, cel::common::functions::Function); 7] = [
         ("sha256", sha256),
         ("b64encode", b64encode),
@@ -179,7 +187,7 @@ fn environment() -> Env {
 }
 
 /// The argument as text.
-fn text(function: &str, args: &[CowVal<'_, '_>]) -> Result<String> {
+pub(super) fn text(function: &str, args: &[CowVal<'_, '_>]) -> Result<String> {
     let value = args
         .first()
         .map(|arg| Value::try_from(arg.as_ref()))
@@ -194,7 +202,7 @@ fn text(function: &str, args: &[CowVal<'_, '_>]) -> Result<String> {
     }
 }
 
-fn give<'b, 'v>(value: impl Into<Value>) -> Result<CowVal<'b, 'v>> {
+pub(super) fn give<'b, 'v>(value: impl Into<Value>) -> Result<CowVal<'b, 'v>> {
     Ok(CowVal::Owned(value.into().try_into()?))
 }
 
@@ -311,6 +319,10 @@ mod tests {
             "string(base64.decode(base64.encode(b'x'))) == 'x'",
             "timestamp('2026-01-01T00:00:00Z') + duration('1h') > timestamp('2026-01-01T00:59:00Z')",
             "'a1'.matches('^a[0-9]$')",
+            "semver('v1.34.4').isGreaterThan(semver('1.34'))",
+            "semver('1.9.0').isLessThan(semver('1.10.0'))",
+            "semver('1.2.0-rc.1').compareTo(semver('1.2')) == -1",
+            "semver('v1.34.4+k3s1').minor() == 34",
         ] {
             assert_eq!(eval(source), Ok(Value::Bool(true)), "{source}");
         }
@@ -318,7 +330,13 @@ mod tests {
 
     #[test]
     fn wrong_text_is_an_error_of_the_function() {
-        for source in ["quantity('x')", "json('{')", "b64decode('!')", "url('x')"] {
+        for source in [
+            "quantity('x')",
+            "json('{')",
+            "b64decode('!')",
+            "url('x')",
+            "semver('x')",
+        ] {
             assert!(
                 matches!(eval(source), Err(ExecutionError::FunctionError { .. })),
                 "{source}"

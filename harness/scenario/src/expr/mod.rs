@@ -15,6 +15,7 @@ mod program;
 mod reference;
 mod scalar;
 mod scope;
+mod semver;
 mod template;
 mod templated;
 mod tree;

@@ -20,14 +20,6 @@ impl Pattern {
     }
 }
 
-fn fatal(message: impl Into<String>, pattern: &muster_model::Place) -> EvalError {
-    EvalError {
-        message: message.into(),
-        place: pattern.clone(),
-        not_yet: false,
-    }
-}
-
 fn expect(pattern: &Pattern, scope: &Scope) -> Result<Expect, EvalError> {
     Ok(match &pattern.kind {
         Kind::Value(tree) => data(tree.eval(scope)?),
@@ -39,7 +31,10 @@ fn expect(pattern: &Pattern, scope: &Scope) -> Result<Expect, EvalError> {
                     Key::Template(template) => template.eval_text(scope)?,
                 };
                 if bound.iter().any(|(known, _)| *known == key) {
-                    return Err(fatal(format!("the key `{key}` comes out twice"), &value.place));
+                    return Err(EvalError::fatal(
+                        format!("the key `{key}` comes out twice"),
+                        &value.place,
+                    ));
                 }
                 bound.push((key, expect(value, scope)?));
             }
@@ -81,7 +76,7 @@ fn check(operator: &Operator, pattern: &Pattern, scope: &Scope) -> Result<Check,
             if let [Expect::Literal(Value::String(text))] = wanted.as_slice()
                 && text.is_empty()
             {
-                return Err(fatal(
+                return Err(EvalError::fatal(
                     "$contains with an empty text matches everything",
                     &pattern.place,
                 ));
@@ -92,7 +87,7 @@ fn check(operator: &Operator, pattern: &Pattern, scope: &Scope) -> Result<Check,
         Operator::Compare(comparison, tree) => {
             let value = tree.eval(scope)?;
             if !matches!(value, Value::Number(_) | Value::String(_)) {
-                return Err(fatal(
+                return Err(EvalError::fatal(
                     format!("expected a number or a text to compare with, but it is {value}"),
                     tree.place(),
                 ));
@@ -108,7 +103,7 @@ fn check(operator: &Operator, pattern: &Pattern, scope: &Scope) -> Result<Check,
                     *value = number;
                 }
                 if value.as_u64().is_none() {
-                    return Err(fatal(
+                    return Err(EvalError::fatal(
                         format!("expected a length, but it is {value}"),
                         &inner.place,
                     ));
@@ -129,7 +124,7 @@ fn check(operator: &Operator, pattern: &Pattern, scope: &Scope) -> Result<Check,
                     let value = tree.eval(scope)?;
                     let amount = measure
                         .read(&value)
-                        .map_err(|error| fatal(error.to_string(), tree.place()))?;
+                        .map_err(|error| EvalError::fatal(error.to_string(), tree.place()))?;
                     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                     Ok((*comparison, amount, text))
                 })
@@ -150,5 +145,6 @@ fn number(value: &Value) -> Option<Value> {
 
 fn filled_regex(template: &Template, scope: &Scope) -> Result<regex::Regex, EvalError> {
     let text = template.eval_regex(scope)?;
-    regex_of(&text, template.place()).map_err(|diagnostic| fatal(diagnostic.message, template.place()))
+    regex_of(&text, template.place())
+        .map_err(|diagnostic| EvalError::fatal(diagnostic.message, template.place()))
 }
