@@ -193,9 +193,18 @@ impl ApiError {
         )
     }
 
-    /// Whether the server refuses since the container does not run yet ("is waiting to start"), seen on `logs`.
+    /// Whether `logs` were refused since the container does not run yet: the pod has no node, the kubelet does not know
+    /// the container, or it is waiting (the texts are those of the API server's log strategy and of the kubelet's
+    /// `validateContainerLogStatus`).
     pub fn is_waiting_to_start(&self) -> bool {
-        self.class == ErrorClass::Invalid && self.message.contains("is waiting to start")
+        self.class == ErrorClass::Invalid
+            && [
+                "is waiting to start",
+                "is not available",
+                "does not have a host assigned",
+            ]
+            .iter()
+            .any(|text| self.message.contains(text))
     }
 
     /// Reads the server's answer to a request that failed. The body is a `Status`, or any text from a proxy.
@@ -494,6 +503,23 @@ mod tests {
         );
         let error = ApiError::from_answer("apply", "deployment/web", 500, &body, None);
         assert_eq!((error.class, error.is_transient()), (ErrorClass::Invalid, false));
+    }
+
+    #[test]
+    fn a_log_that_can_not_be_there_yet_differs_from_one_that_never_will() {
+        let refused = |message: &str| {
+            let body = status(400, "BadRequest", message, json!(null));
+            ApiError::from_answer("logs", "pod/a", 400, &body, None).is_waiting_to_start()
+        };
+        assert!(refused("pod a does not have a host assigned"));
+        assert!(refused("container \"main\" in pod \"a\" is not available"));
+        assert!(refused(
+            "container \"main\" in pod \"a\" is waiting to start: ContainerCreating"
+        ));
+        assert!(!refused("container side is not valid for pod a"));
+        assert!(!refused(
+            "previous terminated container \"main\" in pod \"a\" not found"
+        ));
     }
 
     #[test]

@@ -320,6 +320,8 @@ impl Watch {
             ErrorClass::Expired => self.lost(),
             ErrorClass::NotServed => self.unserved(FIRST_POLL),
             ErrorClass::Forbidden => Step::Go(self.start_polling(&error, PollBy::List)),
+            // A kind that can't be watched by anybody, such as the metrics API's.
+            _ if error.status == Some(405) => Step::Go(self.start_polling(&error, PollBy::List)),
             _ => {
                 self.set(Source::Open { at: Instant::now() });
                 Step::Fail(error)

@@ -536,6 +536,23 @@ async fn where_watching_is_forbidden_the_objects_are_polled_and_that_is_told() {
 }
 
 #[tokio::test]
+async fn a_kind_that_nobody_can_watch_is_polled() {
+    let server = Server::start(vec![
+        (ALL, list(5, vec![])),
+        (
+            ALL,
+            status(405, "MethodNotAllowed", "the server does not allow this method"),
+        ),
+        (ALL, list(6, vec![widget("a", 6)])),
+    ])
+    .await;
+    let (cluster, _) = server.connect().await;
+    let mut watch = cluster.watch(by_name("a"));
+    assert_eq!(watch.next().await.unwrap(), Change::Synced);
+    assert_eq!(version_of(&watch.next().await.unwrap()), "applied 6");
+}
+
+#[tokio::test]
 async fn where_only_get_is_allowed_the_object_is_polled_by_name() {
     let one = "GET /apis/example.com/v1/namespaces/db/widgets/a";
     let missing = json!({"kind": "Status", "code": 404, "reason": "NotFound", "message": "m", "details": {"name": "a"}});

@@ -1,8 +1,9 @@
 //! Every method on a real API server.
 //!
 //! `MUSTER_TEST_KUBECONFIG` names the kubeconfig of a cluster with full rights, whose namespaces `muster-cluster-*` may
-//! be made and removed. `MUSTER_TEST_IMAGE` names an image with `sh`, `sleep` and python3 or perl or nc, that its nodes can pull; without
-//! it, what needs running pods is ignored.
+//! be made and removed. `MUSTER_TEST_IMAGE` names an image with busybox's `sh` and `nc`
+//! that its nodes have or can pull, such as `docker.io/library/busybox:1.36`; without it, what needs running pods is
+//! ignored.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
