@@ -18,6 +18,13 @@ pub enum ProvisionError {
         findings: Vec<Finding>,
     },
 
+    /// Only root can.
+    #[error("can't {doing} a lab: this needs root; run it again with sudo")]
+    NotRoot {
+        /// The operation, a fragment after "can't".
+        doing: &'static str,
+    },
+
     /// Another lab holds the subnets and the bridge.
     #[error(
         "can't bring lab `{wanted}` up: lab `{running}` (in {}) runs on this machine and uses the same subnets; \

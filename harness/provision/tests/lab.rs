@@ -17,6 +17,8 @@ use muster_provision::{Lab, LabOptions, LabPhase, LabUp, ProvisionError, check, 
 const NAME: &str = "muster-test";
 /// Makes this program bring the lab up, so that a trial can interrupt it.
 const UP: &str = "__up";
+/// Makes this program try to take the lab down, so that a trial can do it as another user.
+const DOWN: &str = "__down";
 
 fn main() -> ExitCode {
     enter_if_child();
@@ -27,6 +29,11 @@ fn main() -> ExitCode {
         } else {
             ExitCode::FAILURE
         };
+    }
+    if std::env::args().nth(1).as_deref() == Some(DOWN) {
+        let error = block_on(Lab::down(NAME)).err();
+        eprintln!("{}", error.map(|e| e.to_string()).unwrap_or_default());
+        return ExitCode::SUCCESS;
     }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
@@ -56,6 +63,7 @@ fn main() -> ExitCode {
         ),
         trial("a_failed_up_says_why_and_leaves_only_its_logs", failed),
         trial("a_machine_without_the_binaries_is_told_all_that_it_lacks", unfit),
+        trial("a_plain_user_is_told_to_become_root", plain_user),
         trial("a_folder_that_holds_something_else_is_not_taken", foreign_folder),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
@@ -394,6 +402,25 @@ fn unfit() -> Result<(), Failed> {
             "{error}"
         );
         assert_eq!(phase(), LabPhase::Absent);
+    })
+}
+
+fn plain_user() -> Result<(), Failed> {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    leaving_nothing(|| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let program = folder.path().join("lab");
+        std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        let output = Command::new(&program)
+            .arg(DOWN)
+            .uid(65534)
+            .gid(65534)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("needs root"), "{said}");
     })
 }
 

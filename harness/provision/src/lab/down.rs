@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use super::cgroup::{Hierarchies, TOP};
 use super::control::{self, CGROUP};
 use super::layout::{HOSTPATH, Layout, remove_all};
-use super::options::validate_name;
+use super::options::{require_root, validate_name};
 use super::process::{ProcessId, wait_gone};
 use super::registry::{Lock, Registration, state_of};
 use super::state::Record;
@@ -36,6 +36,7 @@ const KILL_LIMIT: Duration = Duration::from_secs(20);
 pub(crate) async fn down(name: &str) -> Result<Down, ProvisionError> {
     let begun = Instant::now();
     validate_name(name)?;
+    require_root("take down")?;
     let registered = Registration::current()?.is_some_and(|r| r.name == name);
     let layout = Layout::new(&state_of(name)?);
     if !registered && !layout.root().exists() {

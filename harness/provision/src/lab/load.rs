@@ -9,7 +9,7 @@ use futures::future::try_join_all;
 use super::images;
 use super::layout::Layout;
 use super::node::runtime_socket;
-use super::options::validate_name;
+use super::options::{require_root, validate_name};
 use super::registry::{Lock, state_of};
 use super::state::{Phase, Record};
 use super::up::LOCK_LIMIT;
@@ -18,6 +18,7 @@ use crate::error::FileContext;
 
 pub(crate) async fn load(name: &str, archives: &[PathBuf]) -> Result<Vec<String>, ProvisionError> {
     validate_name(name)?;
+    require_root("load images into")?;
     for archive in archives {
         std::fs::File::open(archive).at("open the image archive", archive)?;
     }

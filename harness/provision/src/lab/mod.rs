@@ -78,7 +78,7 @@ impl Lab {
     /// Says what there is of a lab. Changes nothing and needs no lock.
     ///
     /// # Errors
-    /// Only when the lab's record can't be read.
+    /// [`ProvisionError::NotRoot`], or when the lab's record can't be read.
     pub async fn status(name: &str) -> Result<LabStatus, ProvisionError> {
         status::status(name).await
     }

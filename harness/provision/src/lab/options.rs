@@ -83,6 +83,15 @@ pub(crate) fn validate_name(name: &str) -> Result<(), ProvisionError> {
     }
 }
 
+/// A lab's record, sockets and processes are root's.
+pub(crate) fn require_root(doing: &'static str) -> Result<(), ProvisionError> {
+    if rustix::process::geteuid().is_root() {
+        Ok(())
+    } else {
+        Err(ProvisionError::NotRoot { doing })
+    }
+}
+
 /// `/var/lib/muster/lab/NAME`: the lab needs root anyway, and this survives a change of `HOME` by sudo.
 pub(crate) fn default_state(name: &str) -> PathBuf {
     PathBuf::from("/var/lib/muster/lab").join(name)

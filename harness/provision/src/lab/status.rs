@@ -9,7 +9,7 @@ use super::address::NodeAddress;
 use super::api::Api;
 use super::layout::Layout;
 use super::node::runtime_socket;
-use super::options::validate_name;
+use super::options::{require_root, validate_name};
 use super::pki::Identity;
 use super::process::ProcessId;
 use super::registry::{Lock, Registration, state_of};
@@ -79,6 +79,7 @@ pub struct LabStatus {
 
 pub(crate) async fn status(name: &str) -> Result<LabStatus, ProvisionError> {
     validate_name(name)?;
+    require_root("look at")?;
     let state = state_of(name)?;
     let layout = Layout::new(&state);
     let mut status = LabStatus {

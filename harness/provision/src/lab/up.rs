@@ -184,6 +184,7 @@ async fn settle(options: &LabOptions, teller: &Teller<'_>) -> Result<bool, Provi
     let state = state_of(&options.name)?;
     let layout = Layout::new(&state);
     let end = Instant::now() + SETTLE_LIMIT;
+    let mut told = false;
     let why = loop {
         let LabStatus { phase, .. } = status(&options.name).await?;
         match phase {
@@ -203,8 +204,11 @@ async fn settle(options: &LabOptions, teller: &Teller<'_>) -> Result<bool, Provi
                 teller.say("ready", "runs already");
                 return Ok(true);
             }
-            LabPhase::NotReady(_) if Instant::now() < end => {
-                tokio::time::sleep(Duration::from_millis(100)).await
+            LabPhase::NotReady(what) if Instant::now() < end => {
+                if !std::mem::replace(&mut told, true) {
+                    teller.say("wait", format!("runs already, but {what}"));
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
             LabPhase::NotReady(why) => break format!("it does not become ready ({why})"),
             LabPhase::HalfDead(gone) => break format!("it is half dead ({} gone)", gone.join(", ")),
