@@ -185,7 +185,7 @@ pub static POSTGRES: Construct = Construct {
         optional("password", Shape::Credential, "The password."),
         required(
             "sslmode",
-            Shape::Words(SSLMODES),
+            Shape::OpenWords(SSLMODES),
             "libpq's word. There is no default: libpq says `prefer`, other drivers `require`.",
         ),
         optional(

@@ -60,6 +60,8 @@ pub enum Shape {
     Target,
     /// One of these words.
     Words(&'static [&'static str]),
+    /// One of these words, or `${{ }}`.
+    OpenWords(&'static [&'static str]),
     /// `Type=Status`.
     Condition,
     /// A map of texts that may hold `${{ }}`.
