@@ -1,2 +1,6 @@
 //! The `muster` binary.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    muster::enter_if_child();
+    muster::main().into()
+}

@@ -1,0 +1,331 @@
+//! `muster run`: scenarios against a cluster, with reports.
+//!
+//! Invariant: whatever happens after the run folder was made is in its log, and the exit code is the log's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use muster_engine::{Defaults, Keep, Plan, RunOptions};
+use muster_model::event::{EventKind, Failure, Scope};
+use muster_model::{Emit, Secrets};
+use muster_record::{ClusterKey, Ledger, Recorder, RunFolder, new_run_id};
+use muster_report::{Terminal, TerminalOptions, Ticker};
+use muster_scenario::{Config, Scenario};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{KeepArg, RunArgs};
+use crate::connect::{Connected, NotConnected, connect};
+use crate::exit::ExitCode;
+use crate::report::{Format, write};
+use crate::{console, load, signals};
+
+/// The reports that every run folder holds.
+const JUNIT: &str = "junit.xml";
+const HTML: &str = "report.html";
+/// How many scenarios run side by side: the work is waiting, not computing.
+const PARALLEL: usize = 8;
+
+/// Runs.
+pub(crate) async fn command(config: Option<PathBuf>, args: RunArgs) -> ExitCode {
+    match run(config, args).await {
+        Ok(code) | Err(code) => code,
+    }
+}
+
+/// The run configuration: the named file, or the nearest `muster.yaml`, or none.
+pub(crate) fn configuration(named: Option<PathBuf>) -> Result<Option<Config>, ExitCode> {
+    let Some(path) = named.or_else(|| Config::find(Path::new("."))) else {
+        return Ok(None);
+    };
+    match Config::load(&path) {
+        Ok(config) => Ok(Some(config)),
+        Err(diagnostics) => {
+            load::show(&diagnostics);
+            Err(ExitCode::Usage)
+        }
+    }
+}
+
+async fn run(config: Option<PathBuf>, args: RunArgs) -> Result<ExitCode, ExitCode> {
+    let config = configuration(config)?;
+    let scenarios = load::load(&args.paths, &args.selectors)?;
+    let vars = variables(&args.vars, &scenarios)?;
+    if scenarios.is_empty() {
+        console::error("no scenario was selected");
+        return Err(ExitCode::NothingSelected);
+    }
+    let session = Session::start(&args)?;
+    session.recorder.emit(
+        &Scope::run(),
+        EventKind::RunStarted {
+            run: session.id.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            scenarios: scenarios.len(),
+        },
+    );
+    let connected = match connect(&args.cluster, config.as_ref()).await {
+        Ok(connected) => connected,
+        Err(error) => {
+            session.not_connected(&error, scenarios.len());
+            session.end(args.junit.as_deref());
+            return Err(error.code);
+        }
+    };
+    let outcome = session
+        .engine(&args, config.as_ref(), scenarios, vars, connected)
+        .await?;
+    session.end(args.junit.as_deref());
+    Ok(outcome)
+}
+
+/// `--var` as a map; a name that no selected scenario declares is an error.
+fn variables(given: &[String], scenarios: &[Scenario]) -> Result<BTreeMap<String, String>, ExitCode> {
+    let declared: BTreeSet<&str> = scenarios
+        .iter()
+        .flat_map(|scenario| scenario.vars.iter().map(|var| var.name.as_str()))
+        .collect();
+    let mut vars = BTreeMap::new();
+    for text in given {
+        let Some((name, value)) = text.split_once('=') else {
+            console::error(format!("--var {text}: write NAME=VALUE"));
+            return Err(ExitCode::Usage);
+        };
+        if !declared.contains(name) && !scenarios.is_empty() {
+            let known: Vec<_> = declared.iter().copied().collect();
+            console::error(format!(
+                "--var {name}: no selected scenario has this variable; there are {}",
+                if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                }
+            ));
+            return Err(ExitCode::Usage);
+        }
+        vars.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(vars)
+}
+
+/// The recording of a run, and its view.
+struct Session {
+    id: String,
+    recorder: Arc<Recorder>,
+    secrets: Secrets,
+    terminal: Arc<Mutex<Terminal<std::io::Stdout>>>,
+    ticker: Mutex<Option<Ticker>>,
+    interrupt: CancellationToken,
+}
+
+impl Session {
+    fn start(args: &RunArgs) -> Result<Self, ExitCode> {
+        let id = new_run_id();
+        let secrets = Secrets::new();
+        let failed = |error: muster_record::RecordError| {
+            console::error(error.to_string());
+            ExitCode::Environment
+        };
+        let folder = RunFolder::create(&args.out, &id).map_err(failed)?;
+        let live = console::out_is_live();
+        let options = TerminalOptions {
+            colour: live,
+            live,
+            waits: true,
+            stats: args.stats,
+            width: console::width(),
+            folder: folder.path().display().to_string(),
+        };
+        let recorder = Arc::new(Recorder::start(folder, secrets.clone()).map_err(failed)?);
+        let terminal = Arc::new(Mutex::new(Terminal::new(std::io::stdout(), options)));
+        let view = Arc::clone(&terminal);
+        recorder.add_sink(Box::new(move |event| {
+            if let Ok(mut view) = view.lock() {
+                view.event(event);
+            }
+        }));
+        let ticker = live.then(|| Ticker::start(Arc::clone(&terminal)));
+        let interrupt = CancellationToken::new();
+        if let Err(error) = signals::listen(id.clone(), interrupt.clone()) {
+            console::error(format!("signals can't be listened for: {error}"));
+            return Err(ExitCode::Environment);
+        }
+        Ok(Self {
+            id,
+            recorder,
+            secrets,
+            terminal,
+            ticker: Mutex::new(ticker),
+            interrupt,
+        })
+    }
+
+    fn not_connected(&self, error: &NotConnected, scenarios: usize) {
+        self.recorder.emit(
+            &Scope::run(),
+            EventKind::RunFinished {
+                exit_code: error.code as u8,
+                passed: 0,
+                failed: 0,
+                skipped: 0,
+                errors: scenarios,
+                elapsed_ms: 0,
+                failure: Some(Box::new(Failure {
+                    message: error.message.clone(),
+                    ..Failure::default()
+                })),
+            },
+        );
+    }
+
+    async fn engine(
+        &self,
+        args: &RunArgs,
+        config: Option<&Config>,
+        scenarios: Vec<Scenario>,
+        vars: BTreeMap<String, String>,
+        connected: Connected,
+    ) -> Result<ExitCode, ExitCode> {
+        let environment = |message: String| {
+            console::error(message);
+            ExitCode::Environment
+        };
+        let ledger = Ledger::default_folder()
+            .and_then(|folder| Ledger::create(&folder, &self.id))
+            .map_err(|error| environment(error.to_string()))?;
+        ledger
+            .on_cluster(key(&connected))
+            .map_err(|error| environment(error.to_string()))?;
+        let ledger = Arc::new(ledger);
+        let scratch = Scratch::new(&self.id).map_err(|error| environment(error.to_string()))?;
+        let timeouts = config.map(|config| config.timeouts).unwrap_or_default();
+        let usual = Defaults::default();
+        let options = RunOptions {
+            run_id: self.id.clone(),
+            cluster_name: connected.name.clone(),
+            parallel: args
+                .parallel
+                .map(usize::from)
+                .or_else(|| config.and_then(|config| config.parallel))
+                .unwrap_or(PARALLEL),
+            keep: match args.keep {
+                KeepArg::Never => Keep::Never,
+                KeepArg::OnFailure => Keep::OnFailure,
+                KeepArg::Always => Keep::Always,
+            },
+            vars,
+            defaults: Defaults {
+                within: timeouts.within.unwrap_or(usual.within),
+                step: timeouts.step.unwrap_or(usual.step),
+                scenario: timeouts.scenario.unwrap_or(usual.scenario),
+            },
+            scratch: scratch.0.clone(),
+            interrupt: self.interrupt.clone(),
+        };
+        let plan = Plan {
+            scenarios: scenarios.into_iter().map(Arc::new).collect(),
+            prepare: config.map(|config| config.prepare.clone()).unwrap_or_default(),
+            prepare_folder: config.map(|config| config.folder.clone()).unwrap_or_default(),
+        };
+        let outcome = muster_engine::run(
+            plan,
+            connected.cluster,
+            Arc::clone(&self.recorder),
+            self.secrets.clone(),
+            Arc::clone(&ledger),
+            options,
+        )
+        .await;
+        self.close_ledger(ledger);
+        Ok(code(outcome.exit_code()))
+    }
+
+    /// The ledger goes once everything was undone; else it says how to go on.
+    fn close_ledger(&self, ledger: Arc<Ledger>) {
+        let Ok(ledger) = Arc::try_unwrap(ledger) else {
+            return;
+        };
+        let left = ledger.pending(None).len();
+        if left > 0 {
+            console::err(format!(
+                "{left} changes of this run are still in the cluster: `muster clean --run {}` undoes them",
+                self.id
+            ));
+        } else if let Err(error) = ledger.remove() {
+            console::error(error.to_string());
+        }
+    }
+
+    /// Ends the view and writes the reports.
+    fn end(&self, junit: Option<&Path>) {
+        if let Ok(mut ticker) = self.ticker.lock() {
+            *ticker = None;
+        }
+        if let Ok(mut terminal) = self.terminal.lock() {
+            // A closed pipe (`| head`) is no failure of the run.
+            let _ = terminal.finish();
+        }
+        if let Err(error) = self.recorder.finish() {
+            console::error(error.to_string());
+        }
+        let folder = self.recorder.folder().path();
+        let events = match muster_record::read(folder) {
+            Ok(events) => events,
+            Err(error) => return console::error(error.to_string()),
+        };
+        let own = [
+            (folder.join(JUNIT), Format::Junit),
+            (folder.join(HTML), Format::Html),
+        ];
+        let asked = junit.map(|path| (path.to_owned(), Format::Junit));
+        for (path, format) in own.into_iter().chain(asked) {
+            if let Err(message) = write(&events, &path, format) {
+                console::error(message);
+            }
+        }
+    }
+}
+
+fn code(number: u8) -> ExitCode {
+    match number {
+        0 => ExitCode::Passed,
+        1 => ExitCode::Failed,
+        4 => ExitCode::NothingSelected,
+        130 => ExitCode::Interrupted,
+        _ => ExitCode::Environment,
+    }
+}
+
+/// What `muster clean` needs to find the cluster again.
+fn key(connected: &Connected) -> ClusterKey {
+    let absolute = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+    ClusterKey {
+        name: Some(connected.name.clone()),
+        kubeconfig: connected
+            .options
+            .kubeconfig
+            .as_ref()
+            .or_else(|| connected.cluster.kubeconfig_paths().first())
+            .map(absolute),
+        context: connected.cluster.context().map(str::to_owned),
+        server: connected.cluster.server().to_owned(),
+    }
+}
+
+/// A folder for kubeconfigs of child processes, removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(run: &str) -> std::io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        let path = std::env::temp_dir().join(format!("muster-{run}"));
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,152 @@
+//! The book of a scenario: the pods that its `log` and `crash` expectations are about, from the first step on.
+//!
+//! Invariant: what is written in the book is never removed before the scenario ends, so that lines and ends of pods that
+//! are gone still count.
+
+mod follow;
+mod track;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use muster_cluster::{ApiError, Cluster, LogQuery};
+use muster_model::event::Scope;
+use muster_record::Recorder;
+use serde_json::Value;
+
+pub(crate) use track::{End, Line, Track, TrackData};
+
+use crate::mark::{Floor, Floors};
+use crate::pods;
+use crate::target::Found;
+
+/// All tracks of a scenario.
+pub(crate) struct Book {
+    cluster: Cluster,
+    recorder: Arc<Recorder>,
+    scope: Scope,
+    tracks: Mutex<BTreeMap<String, Arc<Track>>>,
+}
+
+impl Book {
+    /// An empty book.
+    pub(crate) fn new(cluster: Cluster, recorder: Arc<Recorder>, scope: Scope) -> Self {
+        Self {
+            cluster,
+            recorder,
+            scope,
+            tracks: Mutex::default(),
+        }
+    }
+
+    /// The track of a target; begun now if it is new.
+    pub(crate) fn track(&self, found: Found) -> Arc<Track> {
+        let key = format!(
+            "{}/{}",
+            found.namespace.as_deref().unwrap_or_default(),
+            found.display()
+        );
+        let mut tracks = match self.tracks.lock() {
+            Ok(tracks) => tracks,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        Arc::clone(tracks.entry(key).or_insert_with(|| {
+            Track::begin(
+                &self.cluster,
+                found,
+                Arc::clone(&self.recorder),
+                self.scope.clone(),
+            )
+        }))
+    }
+
+    /// All tracks.
+    pub(crate) fn tracks(&self) -> Vec<Arc<Track>> {
+        match self.tracks.lock() {
+            Ok(tracks) => tracks.values().cloned().collect(),
+            Err(poisoned) => poisoned.into_inner().values().cloned().collect(),
+        }
+    }
+
+    /// Ends all tracks.
+    pub(crate) fn close(&self) {
+        for track in self.tracks() {
+            track.end();
+        }
+    }
+}
+
+/// Takes the mark of some tracks: one fresh list of pods each, and the last line of each running container whose log
+/// is followed. The request is the point in time.
+///
+/// # Errors
+/// The API server's, if pods or logs can't be read.
+pub(crate) async fn floors(cluster: &Cluster, tracks: &[Arc<Track>]) -> Result<Floors, ApiError> {
+    let mut floors = Floors::default();
+    for track in tracks {
+        for pod in track.list(cluster).await? {
+            let uid = pod.uid().to_owned();
+            for status in pods::container_statuses(&pod) {
+                let name = pods::text(status, &["name"]).to_owned();
+                floors
+                    .ends
+                    .insert((uid.clone(), name.clone()), track::total_ends(status));
+                for state in ["state", "lastState"] {
+                    let id = pods::text(status, &[state, "terminated", "containerID"]);
+                    if !id.is_empty() {
+                        floors.instances.insert(id.to_owned(), Floor::Ended);
+                    }
+                }
+                let running = status
+                    .get("state")
+                    .and_then(|state| state.get("running"))
+                    .is_some();
+                let id = pods::text(status, &["containerID"]);
+                if !running || id.is_empty() {
+                    continue;
+                }
+                let mut last = None;
+                if track.follows(&name, &pod) {
+                    let query = LogQuery {
+                        namespace: pod.namespace().unwrap_or_default().to_owned(),
+                        pod: pod.name().to_owned(),
+                        container: Some(name.clone()),
+                        tail: Some(1),
+                        ..LogQuery::default()
+                    };
+                    match cluster.logs(query).await {
+                        Ok(mut stream) => {
+                            while let Ok(Some(line)) = stream.next().await {
+                                last = Some(line.time);
+                            }
+                        }
+                        // The container went away between the list and this request: it ended before the mark, or
+                        // its successor counts from its first line.
+                        Err(error) if !error.is_transient() => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                floors
+                    .instances
+                    .entry(id.to_owned())
+                    .or_insert(Floor::Running(last));
+            }
+        }
+    }
+    Ok(floors)
+}
+
+/// The container of a pod that is meant where none is named: the only one, or the default by kubectl's annotation.
+pub(crate) fn default_container(pod: &muster_model::Object) -> Option<String> {
+    let containers = pod.list(&["spec", "containers"]);
+    if let [only] = containers {
+        return only.get("name").and_then(Value::as_str).map(str::to_owned);
+    }
+    pod.at(&[
+        "metadata",
+        "annotations",
+        "kubectl.kubernetes.io/default-container",
+    ])
+    .and_then(Value::as_str)
+    .map(str::to_owned)
+}

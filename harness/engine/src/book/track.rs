@@ -1,0 +1,399 @@
+//! One target's pods over time: the pods, the ends of their containers, and the lines of those that are followed.
+//!
+//! Invariant: lines and ends are in the order in which they were received; each end and each line is in the book once.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard};
+
+use jiff::Timestamp;
+use muster_cluster::{ApiError, Cluster, ErrorClass, ResolveError};
+use muster_model::event::{EventKind, Scope};
+use muster_model::{Emit, Object};
+use muster_record::Recorder;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::book::{default_container, follow};
+use crate::pods::{self, PodChange, PodWatch};
+use crate::target::Found;
+
+/// The end of one container instance.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    pub(crate) pod_name: String,
+    pub(crate) pod_uid: String,
+    pub(crate) container: String,
+    pub(crate) container_id: String,
+    pub(crate) code: i64,
+    pub(crate) reason: String,
+    /// The pod was being deleted when its container ended.
+    pub(crate) terminating: bool,
+}
+
+impl End {
+    /// `exit code 1 (Error)`.
+    pub(crate) fn describe(&self) -> String {
+        format!("exit code {} ({})", self.code, self.reason)
+    }
+
+    /// What `save` sees as `self`.
+    pub(crate) fn to_value(&self) -> Value {
+        json!({"pod": self.pod_name, "container": self.container, "code": self.code, "reason": self.reason})
+    }
+}
+
+/// One line that a container wrote.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) pod_name: String,
+    pub(crate) pod_uid: String,
+    pub(crate) container: String,
+    pub(crate) container_id: String,
+    pub(crate) time: Timestamp,
+    pub(crate) text: String,
+    pub(crate) parsed: OnceLock<Option<Value>>,
+}
+
+/// What is known.
+#[derive(Debug, Default)]
+pub(crate) struct TrackData {
+    pub(crate) owner: Option<Arc<Object>>,
+    /// By uid; pods that are gone are removed.
+    pub(crate) pods: BTreeMap<String, Arc<Object>>,
+    pub(crate) ends: Vec<End>,
+    /// How often the container of a pod (uid, container) has ended, seen or not.
+    pub(crate) total_ends: BTreeMap<(String, String), i64>,
+    pub(crate) lines: Vec<Line>,
+    /// What of the logs is lost.
+    pub(crate) gaps: Vec<String>,
+    seen_ends: HashSet<String>,
+    seen_lines: HashSet<(String, Timestamp, u64)>,
+}
+
+impl TrackData {
+    /// The container whose lines count: the named one, or the default of the pods.
+    pub(crate) fn default_container(&self, named: Option<&str>) -> Option<String> {
+        named
+            .map(str::to_owned)
+            .or_else(|| self.pods.values().find_map(|pod| default_container(pod)))
+    }
+
+    /// If no container is named and a pod has several and no default: their names.
+    pub(crate) fn undecided_container(&self, named: Option<&str>) -> Option<String> {
+        if named.is_some() {
+            return None;
+        }
+        self.pods
+            .values()
+            .find(|pod| default_container(pod).is_none())
+            .map(|pod| {
+                let names: Vec<_> = pod
+                    .list(&["spec", "containers"])
+                    .iter()
+                    .map(|container| pods::text(container, &["name"]).to_owned())
+                    .collect();
+                names.join(", ")
+            })
+    }
+
+    fn add_end(&mut self, end: End) {
+        if self
+            .seen_ends
+            .insert(format!("{}/{}", end.pod_uid, end.container_id))
+        {
+            self.ends.push(end);
+        }
+    }
+
+    pub(super) fn add_line(&mut self, line: Line) {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        line.text.hash(&mut hasher);
+        let key = (
+            format!("{}/{}", line.pod_uid, line.container),
+            line.time,
+            hasher.finish(),
+        );
+        if self.seen_lines.insert(key) {
+            self.lines.push(line);
+        }
+    }
+}
+
+/// How often a container has ended, by its status: the restarts, and the last instance if it has ended too. While the
+/// kubelet waits to start a container again, `lastState` tells of the instance that `restartCount` doesn't count yet.
+pub(crate) fn total_ends(status: &Value) -> i64 {
+    let restarts = status.get("restartCount").and_then(Value::as_i64).unwrap_or(0);
+    let ended_now = status
+        .get("state")
+        .and_then(|state| state.get("terminated"))
+        .is_some();
+    let waits = status
+        .get("state")
+        .and_then(|state| state.get("waiting"))
+        .is_some()
+        && status
+            .get("lastState")
+            .and_then(|state| state.get("terminated"))
+            .is_some();
+    restarts + i64::from(ended_now || waits)
+}
+
+/// Which containers' logs are followed.
+#[derive(Debug, Default, Clone)]
+struct Followed {
+    names: BTreeSet<String>,
+    default: bool,
+}
+
+/// One target's pods.
+pub(crate) struct Track {
+    found: Found,
+    data: RwLock<TrackData>,
+    followed: Mutex<Followed>,
+    error: Mutex<Option<ApiError>>,
+    version: watch::Sender<u64>,
+    end: CancellationToken,
+    kick: tokio::sync::Notify,
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) scope: Scope,
+}
+
+impl Track {
+    /// Begins to watch.
+    pub(super) fn begin(cluster: &Cluster, found: Found, recorder: Arc<Recorder>, scope: Scope) -> Arc<Self> {
+        let track = Arc::new(Self {
+            found,
+            data: RwLock::default(),
+            followed: Mutex::default(),
+            error: Mutex::default(),
+            version: watch::Sender::new(0),
+            end: CancellationToken::new(),
+            kick: tokio::sync::Notify::new(),
+            recorder,
+            scope,
+        });
+        tokio::spawn(run(cluster.clone(), Arc::clone(&track)));
+        track
+    }
+
+    /// The target.
+    pub(crate) fn found(&self) -> &Found {
+        &self.found
+    }
+
+    /// What is known now.
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, TrackData> {
+        match self.data.read() {
+            Ok(data) => data,
+            Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+
+    /// Waits until the version is another than the given one, and returns it. 0: waits for the first list.
+    pub(crate) async fn changed(&self, since: u64) -> u64 {
+        let mut receiver = self.version.subscribe();
+        // The sender lives as long as the track, so waiting can't fail.
+        receiver
+            .wait_for(|version| *version != since)
+            .await
+            .map_or(since, |version| *version)
+    }
+
+    /// A failure that ended the watch.
+    pub(crate) fn error(&self) -> Option<ApiError> {
+        lock(&self.error).clone()
+    }
+
+    /// Follows the log of a container from now on; `None`: of the default container.
+    pub(crate) fn follow(&self, container: Option<&str>) {
+        let mut followed = lock(&self.followed);
+        let new = match container {
+            Some(name) => followed.names.insert(name.to_owned()),
+            None => !std::mem::replace(&mut followed.default, true),
+        };
+        drop(followed);
+        if new {
+            self.kick.notify_one();
+        }
+    }
+
+    /// Whether a container's log is followed.
+    pub(crate) fn follows(&self, container: &str, pod: &Object) -> bool {
+        let followed = lock(&self.followed);
+        followed.names.contains(container)
+            || (followed.default && default_container(pod).as_deref() == Some(container))
+    }
+
+    /// Lists the pods by a request of its own.
+    pub(super) async fn list(&self, cluster: &Cluster) -> Result<Vec<Arc<Object>>, ApiError> {
+        let kind = cluster.resolve("pods", Some("v1")).await.map_err(unresolved)?;
+        let mut watch = PodWatch::new(cluster, kind, self.found.clone());
+        watch.next().await?;
+        Ok(watch.pods())
+    }
+
+    /// Ends the watch and its streams.
+    pub(super) fn end(&self) {
+        self.end.cancel();
+    }
+
+    /// Resolves when the track ends.
+    pub(super) async fn ended(&self) {
+        self.end.cancelled().await;
+    }
+
+    /// Changes what is known, and wakes those who wait.
+    pub(super) fn update(&self, change: impl FnOnce(&mut TrackData)) {
+        {
+            let mut data = match self.data.write() {
+                Ok(data) => data,
+                Err(poisoned) => poisoned.into_inner(),
+            };
+            change(&mut data);
+        }
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// Notes that lines are lost.
+    pub(super) fn gap(&self, what: String) {
+        self.recorder.emit(
+            &self.scope,
+            EventKind::Noted {
+                message: format!("log gap: {what}"),
+                place: None,
+            },
+        );
+        self.update(|data| data.gaps.push(what));
+    }
+}
+
+/// `pods` is served by every cluster: that it can't be resolved is a failed request.
+fn unresolved(error: ResolveError) -> ApiError {
+    match error {
+        ResolveError::Api(error) => error,
+        error => ApiError::new("resolve", "pods", ErrorClass::NotServed, error.to_string()),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    match mutex.lock() {
+        Ok(guard) => guard,
+        Err(poisoned) => poisoned.into_inner(),
+    }
+}
+
+async fn run(cluster: Cluster, track: Arc<Track>) {
+    let kind = match cluster.resolve("pods", Some("v1")).await {
+        Ok(kind) => kind,
+        Err(error) => return fail(&track, unresolved(error)),
+    };
+    let mut watch = PodWatch::new(&cluster, kind, track.found.clone());
+    let mut streams = follow::Streams::new(cluster, Arc::clone(&track));
+    loop {
+        let change = tokio::select! {
+            () = track.ended() => return,
+            () = track.kick.notified() => None,
+            change = watch.next() => Some(change),
+        };
+        match change {
+            Some(Err(error)) => return fail(&track, error),
+            Some(Ok(change)) => {
+                let pods = watch.pods();
+                let owner = watch.owner();
+                track.update(|data| note(data, owner, &pods));
+                if change == PodChange::Gap {
+                    track.gap(format!("the watch on {} was interrupted", track.found.display()));
+                }
+            }
+            None => {}
+        }
+        for pod in watch.pods() {
+            streams.attend(&pod);
+        }
+    }
+}
+
+fn fail(track: &Track, error: ApiError) {
+    *lock(&track.error) = Some(error);
+    track.update(|_| {});
+}
+
+fn note(data: &mut TrackData, owner: Option<Arc<Object>>, pods: &[Arc<Object>]) {
+    data.owner = owner;
+    data.pods = pods
+        .iter()
+        .map(|pod| (pod.uid().to_owned(), Arc::clone(pod)))
+        .collect();
+    for pod in pods {
+        for status in pods::container_statuses(pod) {
+            let container = pods::text(status, &["name"]).to_owned();
+            for state in ["lastState", "state"] {
+                let Some(ended) = status.get(state).and_then(|state| state.get("terminated")) else {
+                    continue;
+                };
+                data.add_end(End {
+                    pod_name: pod.name().to_owned(),
+                    pod_uid: pod.uid().to_owned(),
+                    container: container.clone(),
+                    container_id: pods::text(ended, &["containerID"]).to_owned(),
+                    code: ended.get("exitCode").and_then(Value::as_i64).unwrap_or_default(),
+                    reason: pods::text(ended, &["reason"]).to_owned(),
+                    terminating: pod.is_terminating(),
+                });
+            }
+            data.total_ends
+                .insert((pod.uid().to_owned(), container), total_ends(status));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(value: Value) -> Value {
+        value
+    }
+
+    #[test]
+    fn a_container_that_waits_in_back_off_has_ended_once_more_than_it_was_restarted() {
+        let ended = json!({"terminated": {"exitCode": 1, "containerID": "a"}});
+        for (value, ends) in [
+            (json!({"restartCount": 0, "state": {"running": {}}}), 0),
+            (json!({"restartCount": 0, "state": ended}), 1),
+            (
+                json!({"restartCount": 1, "state": {"running": {}}, "lastState": ended}),
+                1,
+            ),
+            (
+                json!({"restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}),
+                2,
+            ),
+            (
+                json!({"restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}, "lastState": {}}),
+                0,
+            ),
+        ] {
+            assert_eq!(total_ends(&status(value.clone())), ends, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_end_seen_as_state_and_later_as_last_state_counts_once() {
+        let pod = |state: Value, last: Value| {
+            Arc::new(Object(
+                json!({"kind": "Pod", "metadata": {"name": "p", "uid": "u"},
+                "status": {"containerStatuses": [{"name": "c", "restartCount": 0, "state": state, "lastState": last}]}}),
+            ))
+        };
+        let ended =
+            json!({"terminated": {"exitCode": 1, "reason": "Error", "containerID": "containerd://1"}});
+        let mut data = TrackData::default();
+        note(&mut data, None, &[pod(ended.clone(), json!({}))]);
+        note(&mut data, None, &[pod(json!({"running": {}}), ended)]);
+        assert_eq!(data.ends.len(), 1);
+        assert_eq!(data.ends[0].code, 1);
+    }
+}

@@ -1,0 +1,254 @@
+//! `crash`: containers that ended since the mark.
+//!
+//! Invariant: an end counts once, by its container id; ends of pods that are being deleted don't count, and an end that
+//! was not seen counts only where neither code nor reason is asked for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use muster_model::Mismatch;
+use muster_scenario::ast::CrashSubject;
+use muster_scenario::matching::Bound;
+use serde_json::{Value, json};
+
+use crate::book::{End, Track};
+use crate::causes;
+use crate::context::StepContext;
+use crate::expect::watched::describe;
+use crate::expect::{bind_optional, matches_optional};
+use crate::failure::Trouble;
+use crate::mark::Effects;
+use crate::target::{Which, await_kind};
+use crate::wait::{Answer, Observe, Sighting};
+
+/// Observes ends of containers.
+pub(crate) struct CrashObserver {
+    step: Arc<StepContext>,
+    subject: CrashSubject,
+    namespace: String,
+    track: Option<Arc<Track>>,
+    version: u64,
+    container: Option<String>,
+    code: Option<Bound>,
+    reason: Option<Bound>,
+    times: i64,
+    any: bool,
+    effects: Arc<Effects>,
+    nearest: String,
+}
+
+impl CrashObserver {
+    /// Fills in the templates of a subject.
+    pub(crate) fn new(
+        step: &Arc<StepContext>,
+        subject: &CrashSubject,
+        namespace: String,
+        any: bool,
+        effects: &Arc<Effects>,
+    ) -> Result<Self, Trouble> {
+        Ok(Self {
+            step: Arc::clone(step),
+            container: step.optional(subject.container.as_ref())?,
+            code: bind_optional(step, subject.code.as_ref())?,
+            reason: bind_optional(step, subject.reason.as_ref())?,
+            times: step.optional(subject.times.as_ref())?.unwrap_or(1),
+            subject: subject.clone(),
+            namespace,
+            track: None,
+            version: 0,
+            any,
+            effects: Arc::clone(effects),
+            nearest: String::new(),
+        })
+    }
+
+    fn display(&self) -> String {
+        let target = self
+            .track
+            .as_ref()
+            .map_or_else(|| describe(&self.subject.target), |t| t.found().display());
+        match &self.container {
+            Some(container) => format!("{target} container {container}"),
+            None => target,
+        }
+    }
+
+    async fn look(&mut self, wait: bool) -> Result<Sighting, Trouble> {
+        let track = match &self.track {
+            Some(track) => Arc::clone(track),
+            None => {
+                let found = match await_kind(&self.step, &self.subject.target, &self.namespace).await? {
+                    Ok(found) => found,
+                    Err(unserved) => return Ok(Answer::Unknown(unserved).into()),
+                };
+                let track = self.step.ctx.book.track(found);
+                self.track = Some(Arc::clone(&track));
+                track
+            }
+        };
+        let first = self.version == 0;
+        if wait || first {
+            self.version = track.changed(self.version).await;
+        }
+        if let Some(error) = track.error() {
+            return Err(Trouble::from_api(&error, &self.subject.target.place));
+        }
+        Ok(self.assess(&track).into())
+    }
+
+    fn counts(&self, end: &End) -> bool {
+        self.container.as_ref().is_none_or(|name| *name == end.container)
+            && !end.terminating
+            && self.step.mark.ended_after(&end.container_id)
+            && !self.effects.removed.contains(&end.pod_uid)
+    }
+
+    fn assess(&mut self, track: &Track) -> Answer {
+        let book = track.read();
+        let display = self.display();
+        let particular = self.code.is_some() || self.reason.is_some();
+        let mut ends: BTreeMap<(String, String), Vec<&End>> = BTreeMap::new();
+        let mut others = Vec::new();
+        for end in book.ends.iter().filter(|end| self.counts(end)) {
+            let fits = matches_optional(self.code.as_ref(), &json!(end.code))
+                && matches_optional(self.reason.as_ref(), &json!(end.reason));
+            if fits {
+                ends.entry((end.pod_uid.clone(), end.container.clone()))
+                    .or_default()
+                    .push(end);
+            } else {
+                others.push(end);
+            }
+        }
+        let mut most = 0;
+        let mut satisfied = Vec::new();
+        let pods: Vec<_> = book
+            .pods
+            .values()
+            .filter(|pod| !self.effects.removed.contains(pod.uid()))
+            .collect();
+        let keys: std::collections::BTreeSet<_> = ends
+            .keys()
+            .cloned()
+            .chain(book.total_ends.keys().cloned())
+            .filter(|(_, container)| self.container.as_ref().is_none_or(|name| name == container))
+            .collect();
+        for key in keys {
+            let seen = i64::try_from(ends.get(&key).map_or(0, Vec::len)).unwrap_or(i64::MAX);
+            // Where any end counts, those that happened unseen count too.
+            let total =
+                book.total_ends.get(&key).copied().unwrap_or(0) - self.step.mark.ends_at(&key.0, &key.1);
+            let terminating = book.pods.get(&key.0).is_none_or(|pod| pod.is_terminating());
+            let number = if particular || terminating {
+                seen
+            } else {
+                seen.max(total)
+            };
+            if self.effects.removed.contains(&key.0) {
+                continue;
+            }
+            most = most.max(number);
+            if number >= self.times {
+                satisfied.push((key, number));
+            }
+        }
+        let by_labels = matches!(track.found().which, Which::Labels(_));
+        let enough = if by_labels && !self.any {
+            !pods.is_empty()
+                && pods
+                    .iter()
+                    .all(|pod| satisfied.iter().any(|((uid, _), _)| uid == pod.uid()))
+        } else {
+            !satisfied.is_empty()
+        };
+        if enough && let Some(((uid, container), number)) = satisfied.first() {
+            let last = ends
+                .get(&(uid.clone(), container.clone()))
+                .and_then(|ends| ends.last());
+            let seen = format!(
+                "{container} ended {number} times{}",
+                last.map_or(String::new(), |e| format!(", last with {}", e.describe()))
+            );
+            let value = last.map_or(Value::Null, |end| end.to_value());
+            return Answer::Holds { seen, value };
+        }
+        let expected = self.expected();
+        self.nearest = others.last().map_or_else(String::new, |end| {
+            format!("{} {} ended with {}", end.pod_name, end.container, end.describe())
+        });
+        if pods.is_empty() {
+            return Answer::Differs {
+                seen: format!("{display} does not exist"),
+                mismatches: vec![Mismatch::new("", expected, "no such pod")],
+            };
+        }
+        let seen = match others.last() {
+            Some(end) => format!(
+                "{display}: {most} of {} ends; another end with {}",
+                self.times,
+                end.describe()
+            ),
+            None => format!("{display}: {most} of {} ends", self.times),
+        };
+        let mut mismatches = vec![Mismatch::new(
+            "ends since the mark",
+            self.times.to_string(),
+            most.to_string(),
+        )];
+        for end in others.iter().rev().take(3) {
+            if let Some(code) = &self.code {
+                mismatches.push(Mismatch::new("exit code", code.summary(), end.code.to_string()));
+            }
+            if let Some(reason) = &self.reason {
+                mismatches.push(Mismatch::new("reason", reason.summary(), end.reason.clone()));
+            }
+        }
+        Answer::Differs { seen, mismatches }
+    }
+}
+
+#[async_trait]
+impl Observe for CrashObserver {
+    async fn next(&mut self) -> Result<Sighting, Trouble> {
+        self.look(true).await
+    }
+
+    async fn fresh(&mut self) -> Result<Sighting, Trouble> {
+        self.look(false).await
+    }
+
+    fn subject(&self) -> String {
+        format!("crash {}", self.display())
+    }
+
+    fn expected(&self) -> String {
+        let mut text = format!("{} to end {} times", self.display(), self.times);
+        if let Some(code) = &self.code {
+            text.push_str(&format!(" with exit code {}", code.summary()));
+        }
+        if let Some(reason) = &self.reason {
+            text.push_str(&format!(" with reason {}", reason.summary()));
+        }
+        text
+    }
+
+    fn nearest(&self) -> String {
+        self.nearest.clone()
+    }
+
+    async fn causes(&mut self) -> Vec<String> {
+        let Some(track) = &self.track else {
+            return Vec::new();
+        };
+        let pods: Vec<_> = track.read().pods.values().cloned().collect();
+        causes::of_target(&self.step, track.found(), &pods).await
+    }
+
+    fn help(&self) -> Vec<String> {
+        match &self.track {
+            Some(track) if track.read().pods.is_empty() => vec![causes::look_hint(track.found())],
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! `log`: lines that containers wrote since the mark.
+//!
+//! Invariant: a line counts for the container instance that wrote it; where lines may have been lost, only a positive
+//! match is believed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use muster_model::{Mismatch, Object};
+use muster_scenario::ast::{LinePattern, LogFrom, LogLines, LogSubject};
+use muster_scenario::matching::{Bound, Outcome, logline};
+use serde_json::{Value, json};
+
+use crate::book::{Line, Track, TrackData};
+use crate::causes;
+use crate::context::StepContext;
+use crate::expect::bind_optional;
+use crate::expect::watched::describe;
+use crate::failure::Trouble;
+use crate::mark::Effects;
+use crate::pods;
+use crate::target::{Which, await_kind};
+use crate::wait::{Answer, Observe, Sighting};
+
+enum Wanted {
+    Contains(String),
+    Raw(Bound),
+    Fields(Bound),
+}
+
+impl Wanted {
+    fn judge(&self, line: &Line) -> Result<(), Vec<Mismatch>> {
+        match self {
+            Self::Contains(text) if line.text.contains(text.as_str()) => Ok(()),
+            Self::Contains(text) => Err(vec![Mismatch::new(
+                "",
+                format!("a line with {text:?}"),
+                line.text.clone(),
+            )]),
+            Self::Raw(pattern) => judge(pattern, &Value::String(line.text.clone())),
+            Self::Fields(pattern) => match line.fields() {
+                Some(fields) => judge(pattern, fields),
+                None => Err(vec![Mismatch::new(
+                    "",
+                    "a line with fields (JSON, logfmt, klog)",
+                    line.text.clone(),
+                )]),
+            },
+        }
+    }
+
+    fn summary(&self) -> String {
+        match self {
+            Self::Contains(text) => format!("{text:?}"),
+            Self::Raw(pattern) | Self::Fields(pattern) => pattern.summary(),
+        }
+    }
+}
+
+fn judge(pattern: &Bound, value: &Value) -> Result<(), Vec<Mismatch>> {
+    match pattern.check(value) {
+        Outcome::Holds => Ok(()),
+        Outcome::Differs(mismatches) | Outcome::Invalid(mismatches) => Err(mismatches),
+    }
+}
+
+/// Observes log lines.
+pub(crate) struct LogObserver {
+    step: Arc<StepContext>,
+    subject: LogSubject,
+    namespace: String,
+    track: Option<Arc<Track>>,
+    version: u64,
+    container: Option<String>,
+    wanted: Vec<Wanted>,
+    ordered: bool,
+    count: Option<Bound>,
+    /// With `never`: lines received before the window don't count.
+    window: Option<usize>,
+    negative: bool,
+    effects: Arc<Effects>,
+    nearest: String,
+}
+
+impl LogObserver {
+    /// Fills in the templates of a subject.
+    pub(crate) fn new(
+        step: &Arc<StepContext>,
+        subject: &LogSubject,
+        namespace: String,
+        negative: bool,
+        effects: &Arc<Effects>,
+    ) -> Result<Self, Trouble> {
+        let names = step.names();
+        let bind = |pattern: &LinePattern| -> Result<Wanted, Trouble> {
+            let bound = |pattern: &muster_scenario::matching::Pattern| {
+                pattern.bind(&names).map_err(|error| Trouble::from_eval(&error))
+            };
+            Ok(match pattern {
+                LinePattern::Contains(text) => Wanted::Contains(step.value(text)?),
+                LinePattern::Raw(pattern) => Wanted::Raw(bound(pattern)?),
+                LinePattern::Fields(pattern) => Wanted::Fields(bound(pattern)?),
+            })
+        };
+        let (wanted, ordered) = match &subject.lines {
+            LogLines::One(pattern) => (vec![bind(pattern)?], false),
+            LogLines::Ordered(patterns) => (patterns.iter().map(bind).collect::<Result<_, _>>()?, true),
+        };
+        Ok(Self {
+            step: Arc::clone(step),
+            container: step.optional(subject.container.as_ref())?,
+            count: bind_optional(step, subject.count.as_ref())?,
+            subject: subject.clone(),
+            namespace,
+            track: None,
+            version: 0,
+            wanted,
+            ordered,
+            window: None,
+            negative,
+            effects: Arc::clone(effects),
+            nearest: String::new(),
+        })
+    }
+
+    fn display(&self) -> String {
+        let target = self
+            .track
+            .as_ref()
+            .map_or_else(|| describe(&self.subject.target), |t| t.found().display());
+        match &self.container {
+            Some(container) => format!("{target} container {container}"),
+            None => target,
+        }
+    }
+
+    async fn look(&mut self, wait: bool) -> Result<Sighting, Trouble> {
+        let track = match &self.track {
+            Some(track) => Arc::clone(track),
+            None => {
+                let found = match await_kind(&self.step, &self.subject.target, &self.namespace).await? {
+                    Ok(found) => found,
+                    Err(unserved) => return Ok(Answer::Unknown(unserved).into()),
+                };
+                let track = self.step.ctx.book.track(found);
+                track.follow(self.container.as_deref());
+                self.track = Some(Arc::clone(&track));
+                track
+            }
+        };
+        if wait || self.version == 0 {
+            self.version = track.changed(self.version).await;
+        }
+        if let Some(error) = track.error() {
+            return Err(Trouble::from_api(&error, &self.subject.target.place));
+        }
+        let data = track.read();
+        if self.negative && self.window.is_none() {
+            self.window = Some(data.lines.len());
+        }
+        if let Some(container) = data.undecided_container(self.container.as_deref()) {
+            return Err(Trouble::failed(
+                format!(
+                    "{} has several containers and no default: {container}",
+                    self.display()
+                ),
+                &self.subject.target.place,
+            )
+            .help("say which with `container:`"));
+        }
+        let (answer, nearest) = self.assess(&data, track.found().name().is_none());
+        self.nearest = nearest;
+        Ok(answer.into())
+    }
+
+    fn lines<'a>(&'a self, data: &'a TrackData) -> impl Iterator<Item = &'a Line> {
+        let container = data.default_container(self.container.as_deref());
+        data.lines
+            .iter()
+            .skip(self.window.unwrap_or(0))
+            .filter(move |line| {
+                container.as_ref().is_none_or(|name| *name == line.container)
+                    && !self.effects.removed.contains(&line.pod_uid)
+                    && self.step.mark.is_after(&line.container_id, line.time)
+            })
+    }
+
+    fn assess(&self, data: &TrackData, by_labels: bool) -> (Answer, String) {
+        let display = self.display();
+        if self.subject.from == LogFrom::EveryPod {
+            return self.assess_every(data, &display);
+        }
+        if let Some(count) = &self.count {
+            let number = self
+                .lines(data)
+                .filter(|line| self.wanted[0].judge(line).is_ok())
+                .count();
+            if !data.gaps.is_empty() {
+                return (
+                    Answer::Unknown(format!("lines may be lost: {}", data.gaps.join("; "))),
+                    String::new(),
+                );
+            }
+            return match judge(count, &json!(number)) {
+                Ok(()) => {
+                    let seen = format!("{number} lines of {display}");
+                    (
+                        Answer::Holds {
+                            seen,
+                            value: json!(number),
+                        },
+                        String::new(),
+                    )
+                }
+                Err(mismatches) => {
+                    let seen = format!("{number} lines of {display} match");
+                    (Answer::Differs { seen, mismatches }, String::new())
+                }
+            };
+        }
+        let lines: Vec<_> = self.lines(data).collect();
+        let _ = by_labels;
+        let answer = self.search(&lines, &display);
+        if self.negative && !data.gaps.is_empty() && !matches!(answer.0, Answer::Holds { .. }) {
+            return (
+                Answer::Unknown(format!("lines may be lost: {}", data.gaps.join("; "))),
+                answer.1,
+            );
+        }
+        answer
+    }
+
+    /// Searches lines for the wanted ones: one, or several in order from one container start.
+    fn search(&self, lines: &[&Line], display: &str) -> (Answer, String) {
+        if lines.is_empty() {
+            let seen = format!("{display} has written no line since the mark");
+            return (
+                Answer::Differs {
+                    seen,
+                    mismatches: Vec::new(),
+                },
+                String::new(),
+            );
+        }
+        if !self.ordered {
+            return self.search_one(lines, display);
+        }
+        let mut groups: BTreeMap<String, Vec<&Line>> = BTreeMap::new();
+        for line in lines {
+            let key = if self.subject.across_restarts {
+                format!("{}/{}", line.pod_uid, line.container)
+            } else {
+                line.container_id.clone()
+            };
+            groups.entry(key).or_default().push(line);
+        }
+        let mut furthest: Option<(usize, &Vec<&Line>)> = None;
+        for group in groups.values_mut() {
+            group.sort_by_key(|line| line.time);
+        }
+        for group in groups.values() {
+            let mut wanted = self.wanted.iter();
+            let mut found = 0;
+            let mut next = wanted.next();
+            for line in group {
+                let Some(pattern) = next else { break };
+                if pattern.judge(line).is_ok() {
+                    found += 1;
+                    next = wanted.next();
+                }
+            }
+            if next.is_none() {
+                let seen = format!("all {found} lines, in order");
+                let value = Value::Array(group.iter().map(|line| line.to_value()).collect());
+                return (Answer::Holds { seen, value }, String::new());
+            }
+            if furthest.is_none_or(|(best, _)| found > best) {
+                furthest = Some((found, group));
+            }
+        }
+        let Some((found, group)) = furthest else {
+            return (Answer::Unknown("no lines".to_owned()), String::new());
+        };
+        let missing = &self.wanted[found];
+        let (mismatches, nearest) = nearest(missing, group);
+        let seen = format!(
+            "{found} of {} lines in order; {} is missing",
+            self.wanted.len(),
+            missing.summary()
+        );
+        (Answer::Differs { seen, mismatches }, nearest)
+    }
+
+    fn search_one(&self, lines: &[&Line], display: &str) -> (Answer, String) {
+        let wanted = &self.wanted[0];
+        if let Some(line) = lines.iter().find(|line| wanted.judge(line).is_ok()) {
+            return (
+                Answer::Holds {
+                    seen: line.text.clone(),
+                    value: line.to_value(),
+                },
+                String::new(),
+            );
+        }
+        let (mismatches, nearest) = nearest(wanted, lines);
+        let seen = format!("{} lines of {display} since the mark, none matches", lines.len());
+        (Answer::Differs { seen, mismatches }, nearest)
+    }
+
+    fn assess_every(&self, data: &TrackData, display: &str) -> (Answer, String) {
+        let alive: Vec<&Arc<Object>> = data
+            .pods
+            .values()
+            .filter(|pod| !pod.is_terminating() && !self.effects.removed.contains(pod.uid()))
+            .collect();
+        let desired = data
+            .owner
+            .as_ref()
+            .and_then(|owner| pods::desired(owner))
+            .unwrap_or(1)
+            .max(1);
+        let have = i64::try_from(alive.len()).unwrap_or(i64::MAX);
+        if have < desired {
+            let seen = format!("{have} of {desired} pods of {display} exist");
+            let mismatch = Mismatch::new("pods", format!("at least {desired}"), have.to_string());
+            return (
+                Answer::Differs {
+                    seen,
+                    mismatches: vec![mismatch],
+                },
+                String::new(),
+            );
+        }
+        let mut values = Vec::new();
+        for pod in &alive {
+            let lines: Vec<_> = self
+                .lines(data)
+                .filter(|line| line.pod_uid == pod.uid())
+                .collect();
+            match self.search(&lines, pod.name()) {
+                (Answer::Holds { value, .. }, _) => values.push(value),
+                (Answer::Differs { seen, mismatches }, nearest) => {
+                    return (
+                        Answer::Differs {
+                            seen: format!("{} of {have} pods; {}: {seen}", values.len(), pod.name()),
+                            mismatches,
+                        },
+                        nearest,
+                    );
+                }
+                other => return other,
+            }
+        }
+        let seen = format!("from each of {have} pods");
+        (
+            Answer::Holds {
+                seen,
+                value: Value::Array(values),
+            },
+            String::new(),
+        )
+    }
+}
+
+/// The line that comes nearest: fewest differing fields, or else the most common words.
+fn nearest(wanted: &Wanted, lines: &[&Line]) -> (Vec<Mismatch>, String) {
+    let mut best: Option<(usize, std::cmp::Reverse<usize>, Vec<Mismatch>, &Line)> = None;
+    let words: Vec<String> = wanted
+        .summary()
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|w| w.len() > 2)
+        .map(str::to_lowercase)
+        .collect();
+    for line in lines {
+        let Err(mismatches) = wanted.judge(line) else {
+            continue;
+        };
+        let lower = line.text.to_lowercase();
+        let common = words.iter().filter(|word| lower.contains(word.as_str())).count();
+        let rank = match wanted {
+            Wanted::Fields(_) if line.fields().is_some() => mismatches.len(),
+            Wanted::Fields(_) => usize::MAX,
+            _ => 0,
+        };
+        let better = best
+            .as_ref()
+            .is_none_or(|(r, c, _, _)| (rank, std::cmp::Reverse(common)) < (*r, *c));
+        if better {
+            best = Some((rank, std::cmp::Reverse(common), mismatches, line));
+        }
+    }
+    best.map_or((Vec::new(), String::new()), |(_, _, mismatches, line)| {
+        (mismatches, line.text.clone())
+    })
+}
+
+impl Line {
+    /// The fields, if the line has any.
+    pub(crate) fn fields(&self) -> Option<&Value> {
+        self.parsed.get_or_init(|| logline::parse(&self.text)).as_ref()
+    }
+
+    /// What `save` sees as `self`.
+    pub(crate) fn to_value(&self) -> Value {
+        json!({
+            "pod": self.pod_name,
+            "container": self.container,
+            "time": self.time.to_string(),
+            "line": self.text,
+            "fields": self.fields().cloned().unwrap_or(Value::Null),
+        })
+    }
+}
+
+#[async_trait]
+impl Observe for LogObserver {
+    async fn next(&mut self) -> Result<Sighting, Trouble> {
+        self.look(true).await
+    }
+
+    async fn fresh(&mut self) -> Result<Sighting, Trouble> {
+        self.look(false).await
+    }
+
+    fn subject(&self) -> String {
+        format!("log {}", self.display())
+    }
+
+    fn expected(&self) -> String {
+        let wanted: Vec<_> = self.wanted.iter().map(Wanted::summary).collect();
+        let what = if self.ordered { "lines in order" } else { "a line" };
+        let from = if self.subject.from == LogFrom::EveryPod {
+            " from every pod"
+        } else {
+            ""
+        };
+        format!("{what} of {}{from}: {}", self.display(), wanted.join(", "))
+    }
+
+    fn nearest(&self) -> String {
+        self.nearest.clone()
+    }
+
+    async fn causes(&mut self) -> Vec<String> {
+        let Some(track) = &self.track else {
+            return Vec::new();
+        };
+        let pods: Vec<_> = track.read().pods.values().cloned().collect();
+        causes::of_target(&self.step, track.found(), &pods).await
+    }
+
+    fn help(&self) -> Vec<String> {
+        match &self.track {
+            Some(track) if track.read().pods.is_empty() && matches!(track.found().which, Which::Name(_)) => {
+                vec![causes::look_hint(track.found())]
+            }
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,493 @@
+//! Runs one step: mark, action, expectations.
+//!
+//! Invariant: the mark is taken before the action's request is sent, and each expectation is checked in the order
+//! written; what was true before the action is said to be so.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use muster_model::event::{EventKind, Failure, Phase, Scope as EventScope, Verdict};
+use muster_scenario::ast::{Expectation, Fails, Step, Subject, Target};
+
+use crate::book::{self, Track};
+use crate::context::{Context, StepContext};
+use crate::expect;
+use crate::failure::{self, ActionError, Trouble};
+use crate::mark::{Effects, Mark};
+use crate::steps::{self, fails};
+use crate::target;
+use crate::wait::{Answer, Observe, Passed, Times, wait};
+
+/// Longer than any run.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Where a step stands in its scenario.
+pub(crate) struct Position<'a> {
+    /// Counted through `steps` and then `finally`.
+    pub(crate) index: usize,
+    /// Which list it is in.
+    pub(crate) phase: Phase,
+    /// The step and those after it: their expectations may look back to this step's mark.
+    pub(crate) following: &'a [Step],
+    /// The mark of the step before.
+    pub(crate) inherited: Option<&'a Mark>,
+    /// No step ends later.
+    pub(crate) deadline: Instant,
+}
+
+/// An observer from before the action, with what it saw then.
+struct Early {
+    observer: Option<Box<dyn Observe>>,
+    held: bool,
+}
+
+/// Runs a step. The mark is given back also when it failed.
+pub(crate) async fn run(
+    ctx: &Arc<Context>,
+    step: &Step,
+    position: &Position<'_>,
+) -> (Mark, Result<(), Trouble>) {
+    let scope = ctx.scope.step(position.index);
+    let began = Instant::now();
+    ctx.recorder_emit(
+        &scope,
+        EventKind::StepStarted {
+            name: step.name.clone(),
+            place: step.place.to_ref(),
+            phase: position.phase,
+        },
+    );
+    let cluster = ctx.cluster.scoped();
+    let mut runner = Runner {
+        ctx,
+        step,
+        position,
+        scope: scope.clone(),
+        cluster: cluster.clone(),
+        mark: None,
+    };
+    let result = runner.run(began).await;
+    let elapsed_ms = millis(began.elapsed());
+    let (verdict, failure, reason) = match &result {
+        Ok(Some(reason)) => (Verdict::Skipped, None, Some(reason.clone())),
+        Ok(None) => (Verdict::Passed, None, None),
+        Err(Trouble::Failed(failure)) => (Verdict::Failed, Some(failure.clone()), None),
+        Err(Trouble::Environment(failure)) => (Verdict::Error, Some(failure.clone()), None),
+        Err(Trouble::Interrupted) => (Verdict::Interrupted, None, None),
+    };
+    ctx.recorder_emit(
+        &scope,
+        EventKind::StepFinished {
+            verdict,
+            elapsed_ms,
+            requests: cluster.requests(),
+            failure,
+            reason,
+        },
+    );
+    let mark = runner
+        .mark
+        .or_else(|| position.inherited.cloned())
+        .unwrap_or_else(|| Mark::now(crate::mark::Floors::default()));
+    (mark, result.map(|_| ()))
+}
+
+struct Runner<'a> {
+    ctx: &'a Arc<Context>,
+    step: &'a Step,
+    position: &'a Position<'a>,
+    scope: EventScope,
+    cluster: muster_cluster::Cluster,
+    mark: Option<Mark>,
+}
+
+impl Runner<'_> {
+    /// `Some(reason)`: the step was skipped.
+    async fn run(&mut self, began: Instant) -> Result<Option<String>, Trouble> {
+        let (ctx, step) = (self.ctx, self.step);
+        let default = ctx.default_namespace();
+        if let Some(when) = &step.when {
+            let truth = when
+                .eval_bool(&ctx.names(&default))
+                .map_err(|error| Trouble::from_eval(&error))?;
+            if !truth.value {
+                return Ok(Some(format!("`when: {}` is false", when.source())));
+            }
+        }
+        let mut context = StepContext {
+            ctx: Arc::clone(ctx),
+            cluster: self.cluster.clone(),
+            scope: self.scope.clone(),
+            namespace: default,
+            deadline: self.position.deadline,
+            mark: self
+                .position
+                .inherited
+                .cloned()
+                .unwrap_or_else(|| Mark::now(crate::mark::Floors::default())),
+        };
+        context.namespace = context.namespace_of(step.namespace.as_ref())?;
+        let limit = context
+            .optional(step.timeout.as_ref())?
+            .unwrap_or(ctx.options.defaults.step);
+        context.deadline = context.deadline.min(began + limit);
+        let mark = self.take_mark(&context).await?;
+        context.mark = mark.clone();
+        self.mark = Some(mark);
+        let context = Arc::new(context);
+        let nothing = Arc::new(Effects::default());
+        let early = self.look_before(&context, &nothing).await;
+        let effects = match &step.action {
+            Some(_) => Arc::new(self.act(&context).await?),
+            None => nothing,
+        };
+        self.save_result(&context, &effects)?;
+        self.expect_all(&context, &effects, early).await?;
+        Ok(None)
+    }
+
+    /// A step with an action takes a mark; one without inherits the last.
+    async fn take_mark(&self, context: &StepContext) -> Result<Mark, Trouble> {
+        let looking_back: Vec<&Step> = self
+            .position
+            .following
+            .iter()
+            .enumerate()
+            .take_while(|(n, step)| *n == 0 || step.action.is_none())
+            .map(|(_, step)| step)
+            .collect();
+        let mut tracks = Vec::new();
+        for step in looking_back {
+            tracks.extend(tracks_of(context, step).await);
+        }
+        match (&self.step.action, self.position.inherited) {
+            (None, Some(mark)) => Ok(mark.clone()),
+            _ => {
+                let floors = book::floors(&context.cluster, &tracks)
+                    .await
+                    .map_err(|error| Trouble::from_api(&error, &self.step.place))?;
+                Ok(Mark::now(floors))
+            }
+        }
+    }
+
+    /// Observes, before the action, what may hold already.
+    async fn look_before(&self, context: &Arc<StepContext>, effects: &Arc<Effects>) -> Vec<Early> {
+        let looks = self.step.expect.iter().map(|expectation| async {
+            let nothing = Early {
+                observer: None,
+                held: false,
+            };
+            if self.step.action.is_none() && !expectation.edge || !expect::has_before(expectation) {
+                return nothing;
+            }
+            // What depends on a value that is saved in this step has no before.
+            let Ok(mut observer) = expect::observer(context, expectation, effects) else {
+                return nothing;
+            };
+            match tokio::time::timeout(Duration::from_secs(5), observer.next()).await {
+                Ok(Ok(sighting)) => {
+                    let held = matches!(sighting.answer, Answer::Holds { .. });
+                    Early {
+                        observer: expectation.edge.then_some(observer),
+                        held,
+                    }
+                }
+                _ => nothing,
+            }
+        });
+        futures::future::join_all(looks).await
+    }
+
+    async fn act(&self, context: &StepContext) -> Result<Effects, Trouble> {
+        let Some(action) = &self.step.action else {
+            return Ok(Effects::default());
+        };
+        let began = Instant::now();
+        context.emit(EventKind::ActionStarted {
+            summary: steps::summary(action),
+        });
+        let result = tokio::select! {
+            result = steps::act(context, action) => result,
+            () = tokio::time::sleep_until((context.deadline + Duration::from_secs(2)).into()) => {
+                Err(Trouble::failed(
+                    format!("`{}` did not return within the step's time", steps::summary(action)),
+                    &action.place,
+                ).into())
+            }
+        };
+        let (effects, summary) = match (&self.step.fails, result) {
+            (None, Ok(effects)) => {
+                let summary = effects.summary.clone();
+                (effects, summary)
+            }
+            (None, Err(error)) => return Err(error.trouble),
+            (Some(wanted), Ok(effects)) => return Err(succeeded(wanted, &effects)),
+            (Some(wanted), Err(error)) => failed_as_wanted(context, wanted, error)?,
+        };
+        context.emit(EventKind::ActionFinished {
+            summary,
+            elapsed_ms: millis(began.elapsed()),
+        });
+        Ok(effects)
+    }
+
+    fn save_result(&self, context: &StepContext, effects: &Effects) -> Result<(), Trouble> {
+        for save in &self.step.save {
+            let scope = context.names().with_self(effects.result.clone());
+            let value = save
+                .program
+                .eval(&scope)
+                .map_err(|error| Trouble::from_eval(&error))?;
+            self.ctx.save(&save.name, value);
+        }
+        Ok(())
+    }
+
+    /// In the order written; neighbouring `for` and `never` open together.
+    async fn expect_all(
+        &self,
+        context: &Arc<StepContext>,
+        effects: &Arc<Effects>,
+        early: Vec<Early>,
+    ) -> Result<(), Trouble> {
+        let mut queue: Vec<(usize, &Expectation, Early)> = self
+            .step
+            .expect
+            .iter()
+            .zip(early)
+            .enumerate()
+            .map(|(index, (expectation, early))| (index, expectation, early))
+            .rev()
+            .collect();
+        while let Some(first) = queue.pop() {
+            let lasting =
+                |expectation: &Expectation| expectation.hold.is_some() || expectation.never.is_some();
+            let mut group = vec![first];
+            if lasting(group[0].1) {
+                while queue.last().is_some_and(|(_, next, _)| lasting(next)) {
+                    group.extend(queue.pop());
+                }
+            }
+            let results = futures::future::join_all(group.into_iter().map(|(index, expectation, early)| {
+                check(context, effects, self.scope.expect(index), expectation, early)
+            }))
+            .await;
+            let first_failure = results.into_iter().find_map(Result::err);
+            if let Some(trouble) = first_failure {
+                for (index, expectation, _) in queue.iter().rev() {
+                    self.ctx.recorder_emit(
+                        &self.scope.expect(*index),
+                        EventKind::ExpectationFinished {
+                            subject: subject_of(expectation),
+                            verdict: Verdict::Skipped,
+                            held_before: false,
+                            elapsed_ms: 0,
+                            seen: String::new(),
+                            failure: None,
+                        },
+                    );
+                }
+                return Err(trouble);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks one expectation and records its end.
+async fn check(
+    context: &Arc<StepContext>,
+    effects: &Arc<Effects>,
+    scope: EventScope,
+    expectation: &Expectation,
+    early: Early,
+) -> Result<(), Trouble> {
+    let began = Instant::now();
+    let held = early.held;
+    let mut subject = subject_of(expectation);
+    let result = observe(context, effects, &scope, expectation, early, &mut subject).await;
+    let (verdict, seen, failure) = match &result {
+        Ok(Some(passed)) => (Verdict::Passed, passed.seen.clone(), None),
+        Ok(None) => (Verdict::Skipped, String::new(), None),
+        Err(Trouble::Failed(failure)) => (Verdict::Failed, String::new(), Some(failure.clone())),
+        Err(Trouble::Environment(failure)) => (Verdict::Error, String::new(), Some(failure.clone())),
+        Err(Trouble::Interrupted) => (Verdict::Interrupted, String::new(), None),
+    };
+    context.ctx.recorder_emit(
+        &scope,
+        EventKind::ExpectationFinished {
+            subject,
+            verdict,
+            held_before: held && verdict == Verdict::Passed,
+            elapsed_ms: millis(began.elapsed()),
+            seen,
+            failure,
+        },
+    );
+    result.map(|_| ())
+}
+
+/// `None`: `when` is false.
+async fn observe(
+    context: &Arc<StepContext>,
+    effects: &Arc<Effects>,
+    scope: &EventScope,
+    expectation: &Expectation,
+    early: Early,
+    subject: &mut String,
+) -> Result<Option<Passed>, Trouble> {
+    if let Some(when) = &expectation.when {
+        let truth = when
+            .eval_bool(&context.names())
+            .map_err(|error| Trouble::from_eval(&error))?;
+        if !truth.value {
+            return Ok(None);
+        }
+    }
+    let times = Times {
+        within: context
+            .optional(expectation.within.as_ref())?
+            .unwrap_or(context.ctx.options.defaults.within),
+        hold: context.optional(expectation.hold.as_ref())?,
+        never: context.optional(expectation.never.as_ref())?,
+        // What was seen false before the action needs no other proof.
+        edge: expectation.edge && (early.observer.is_none() || early.held),
+    };
+    let mut observer = match early.observer {
+        Some(mut observer) => {
+            observer.acted(effects);
+            observer
+        }
+        None => expect::observer(context, expectation, effects)?,
+    };
+    let passed = match &expectation.fails_on {
+        None => {
+            wait(
+                context,
+                scope.clone(),
+                &expectation.place,
+                observer.as_mut(),
+                times,
+            )
+            .await
+        }
+        Some(fatal) => {
+            let mut watcher = expect::observer(context, fatal, effects)?;
+            let forever = Times {
+                within: FOREVER,
+                hold: None,
+                never: None,
+                edge: false,
+            };
+            tokio::select! {
+                biased;
+                fatal_end = wait(context, scope.clone(), &fatal.place, watcher.as_mut(), forever) => match fatal_end {
+                    Ok(seen) => Err(Trouble::failed(
+                        format!("gave up waiting since `fails_on` came true: {}", seen.seen),
+                        &fatal.place,
+                    )),
+                    Err(trouble) => Err(trouble),
+                },
+                passed = wait(context, scope.clone(), &expectation.place, observer.as_mut(), times) => passed,
+            }
+        }
+    };
+    *subject = observer.subject();
+    let passed = passed?;
+    for save in &expectation.save {
+        let names = context.names().with_self(passed.value.clone());
+        let value = save
+            .program
+            .eval(&names)
+            .map_err(|error| Trouble::from_eval(&error))?;
+        context.ctx.save(&save.name, value);
+    }
+    Ok(Some(passed))
+}
+
+fn failed_as_wanted(
+    context: &StepContext,
+    wanted: &Fails,
+    error: ActionError,
+) -> Result<(Effects, String), Trouble> {
+    if let Trouble::Interrupted = error.trouble {
+        return Err(error.trouble);
+    }
+    let mismatches = fails::compare(context, wanted, &error.facts)?;
+    let message = error
+        .trouble
+        .failure()
+        .map(|failure| failure.message.clone())
+        .unwrap_or_default();
+    if mismatches.is_empty() {
+        return Ok((Effects::default(), format!("failed as expected: {message}")));
+    }
+    let mut failure = failure::at("the action failed, but not as expected", &wanted.place);
+    failure.mismatches = mismatches;
+    failure.nearest = message;
+    Err(Trouble::Failed(failure))
+}
+
+fn succeeded(wanted: &Fails, effects: &Effects) -> Trouble {
+    let failure: Box<Failure> = failure::at(
+        format!("the action must fail, and it succeeded: {}", effects.summary),
+        &wanted.place,
+    );
+    Trouble::Failed(failure)
+}
+
+/// The tracks that the `log` and `crash` expectations of a step read; begun now if they are new. What can't be found
+/// yet is found at the expectation's turn.
+pub(crate) async fn tracks_of(context: &StepContext, step: &Step) -> Vec<Arc<Track>> {
+    let mut tracks = Vec::new();
+    for expectation in &step.expect {
+        let mut subjects = vec![expectation];
+        subjects.extend(expectation.fails_on.as_deref());
+        for expectation in subjects {
+            if let Some(track) = track_of(context, step, expectation).await {
+                tracks.push(track);
+            }
+        }
+    }
+    tracks
+}
+
+async fn track_of(context: &StepContext, step: &Step, expectation: &Expectation) -> Option<Arc<Track>> {
+    let (target, container): (&Target, _) = match &expectation.subject {
+        Subject::Log(log) => (&log.target, Some(log.container.as_ref())),
+        Subject::Crash(crash) => (&crash.target, None),
+        _ => return None,
+    };
+    let namespace = context
+        .namespace_of(expectation.namespace.as_ref().or(step.namespace.as_ref()))
+        .ok()?;
+    let found = target::find(context, target, &namespace).await.ok()?;
+    if !crate::pods::PodWatch::can_own_pods(&found.kind) {
+        return None;
+    }
+    let track = context.ctx.book.track(found);
+    if let Some(container) = container {
+        track.follow(context.optional(container).ok()?.as_deref());
+    }
+    Some(track)
+}
+
+fn subject_of(expectation: &Expectation) -> String {
+    let (word, target) = match &expectation.subject {
+        Subject::Object(subject) => ("object", expect::describe(&subject.target)),
+        Subject::Ready(subject) => ("ready", expect::describe(&subject.target)),
+        Subject::Crash(subject) => ("crash", expect::describe(&subject.target)),
+        Subject::Log(subject) => ("log", expect::describe(&subject.target)),
+        Subject::Sql(subject) => ("sql", format!("on {}", subject.on)),
+    };
+    match &expectation.name {
+        Some(name) => format!("{word} {target} ({name})"),
+        None => format!("{word} {target}"),
+    }
+}
+
+/// Milliseconds as events carry them.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,132 @@
+//! The difference between two states of an object, as far as a writer can put it back.
+//!
+//! Invariant: what the server or a controller writes (`status`, versions, managed fields) is never part of it; lists are
+//! one value.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+/// A changed field: its path, and its value before and after; `None`: it wasn't there.
+pub(super) type Changes = BTreeMap<Vec<String>, (Option<Value>, Option<Value>)>;
+
+const SERVERS: [&str; 7] = [
+    "managedFields",
+    "resourceVersion",
+    "generation",
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "selfLink",
+];
+
+/// The changes between two states.
+pub(super) fn changes(before: &Value, after: &Value) -> Changes {
+    let mut found = Changes::new();
+    walk(&mut Vec::new(), Some(before), Some(after), &mut found);
+    found.retain(|path, _| !is_servers(path));
+    found
+}
+
+fn is_servers(path: &[String]) -> bool {
+    match path {
+        [first, ..] if first == "status" => true,
+        [first, second, ..] => first == "metadata" && SERVERS.contains(&second.as_str()),
+        _ => false,
+    }
+}
+
+fn walk(path: &mut Vec<String>, before: Option<&Value>, after: Option<&Value>, found: &mut Changes) {
+    if before == after {
+        return;
+    }
+    if let (Some(Value::Object(old)), Some(Value::Object(new))) = (before, after) {
+        let keys: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).collect();
+        for key in keys {
+            path.push(key.clone());
+            walk(path, old.get(key), new.get(key), found);
+            path.pop();
+        }
+        return;
+    }
+    found.insert(path.clone(), (before.cloned(), after.cloned()));
+}
+
+/// Adds later changes: the first value before and the last value after remain.
+pub(super) fn merge(all: &mut Changes, later: Changes) {
+    for (path, (before, after)) in later {
+        all.entry(path)
+            .and_modify(|known| known.1.clone_from(&after))
+            .or_insert((before, after));
+    }
+}
+
+/// The merge patch that puts the changes back into a current state, and the paths that others changed since.
+pub(super) fn restore(changes: &Changes, current: &Value) -> (Value, Vec<String>) {
+    let mut patch = Map::new();
+    let mut left = Vec::new();
+    for (path, (before, after)) in changes {
+        let now = path.iter().try_fold(current, |value, key| value.get(key));
+        if now == before.as_ref() {
+            continue;
+        }
+        if now != after.as_ref() {
+            left.push(path.join("."));
+            continue;
+        }
+        set(&mut patch, path, before.clone().unwrap_or(Value::Null));
+    }
+    (Value::Object(patch), left)
+}
+
+fn set(map: &mut Map<String, Value>, path: &[String], value: Value) {
+    match path {
+        [] => {}
+        [last] => {
+            map.insert(last.clone(), value);
+        }
+        [first, rest @ ..] => {
+            let inner = map
+                .entry(first.clone())
+                .or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(inner) = inner {
+                set(inner, rest, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn two_changes_of_one_field_go_back_to_the_first_value_in_one_patch() {
+        let first = json!({"spec": {"dsn": "sqlite", "keep": 1}, "status": {"x": 1}});
+        let second = json!({"spec": {"dsn": "pg", "type": "postgres", "keep": 1}, "status": {"x": 2}});
+        let third = json!({"spec": {"dsn": "pg?off", "type": "postgres", "keep": 1}, "status": {"x": 3}});
+        let mut all = changes(&first, &second);
+        merge(&mut all, changes(&second, &third));
+        let (patch, left) = restore(&all, &third);
+        assert_eq!(patch, json!({"spec": {"dsn": "sqlite", "type": null}}));
+        assert!(left.is_empty());
+    }
+
+    #[test]
+    fn what_others_changed_since_is_left_and_named() {
+        let before = json!({"spec": {"a": 1, "b": 1}});
+        let after = json!({"spec": {"a": 2, "b": 2}});
+        let current = json!({"spec": {"a": 2, "b": 9}});
+        let (patch, left) = restore(&changes(&before, &after), &current);
+        assert_eq!(patch, json!({"spec": {"a": 1}}));
+        assert_eq!(left, ["spec.b"]);
+    }
+
+    #[test]
+    fn what_the_server_writes_is_no_change() {
+        let before = json!({"metadata": {"generation": 1, "resourceVersion": "1", "labels": {"a": "1"}}});
+        let after = json!({"metadata": {"generation": 2, "resourceVersion": "2", "labels": {"a": "2"}}});
+        assert_eq!(changes(&before, &after).len(), 1);
+    }
+}
