@@ -5,8 +5,9 @@
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 use muster_model::Diagnostic;
 
+use super::culprit::operator_name;
 use super::functions::{SIGNATURES, Signature, is_qualified};
-use super::program::{Program, operator_name};
+use super::program::Program;
 use super::reference::qualified_name;
 use crate::suggest::nearest;
 

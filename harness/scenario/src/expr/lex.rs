@@ -144,6 +144,15 @@ pub(super) fn word_start(source: &str, at: usize) -> usize {
         })
 }
 
+/// The end of the character that starts at `at`.
+pub(super) fn after(source: &str, at: usize) -> usize {
+    let mut end = (at + 1).min(source.len());
+    while !source.is_char_boundary(end) {
+        end += 1;
+    }
+    end
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

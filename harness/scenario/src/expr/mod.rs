@@ -8,14 +8,17 @@
 
 mod check;
 mod convert;
+mod culprit;
 mod explain;
 mod functions;
 mod lex;
+mod mask;
 mod program;
 mod reference;
 mod scalar;
 mod scope;
 mod semver;
+mod syntax;
 mod template;
 mod templated;
 mod tree;

@@ -3,7 +3,6 @@
 //! Invariant: a program that parsed has at most [`LONGEST`] bytes and [`DEEPEST`] nested comprehensions, since CEL
 //! evaluation itself knows no cost limit.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
@@ -14,9 +13,12 @@ use muster_model::{Diagnostic, Diagnostics, Place};
 use serde_json::Value;
 
 use super::convert::{Wanted, to_json, wanted_to_cel};
+use super::culprit::{culprit, operator_name};
 use super::functions::ENV;
+use super::mask::{MASK, MASKED, mask, unmask};
 use super::reference::{Chain, Reference, chains};
 use super::scope::{EvalError, Scope};
+use super::syntax::syntax_error;
 use super::{explain, lex};
 use crate::node::{Node, NodeKind};
 
@@ -30,10 +32,6 @@ const BRACKETS: usize = 24;
 const OPERATORS: usize = 400;
 /// What parsing and evaluating may need of the stack at these limits, in an unoptimised build, with a margin.
 const STACK: usize = 32 * 1024 * 1024;
-
-/// `namespace` is a reserved word of CEL and a root name of muster: it is parsed as this, which is as long.
-const MASK: &str = "__muster_";
-const MASKED: &str = "namespace";
 
 /// A parsed CEL expression. Cheap to clone.
 #[derive(Clone)]
@@ -365,7 +363,7 @@ impl Program {
         let end = if source.as_bytes().get(last as usize) == Some(&b'.') {
             lex::word_end(source, last as usize + 1)
         } else {
-            after(source, stop as usize)
+            lex::after(source, stop as usize)
         };
         let (start, end) = lex::balance(source, start as usize, end);
         cut(source, start, end)
@@ -387,7 +385,7 @@ impl Program {
     fn cover(&self, expr: &IdedExpr, range: &mut (usize, usize)) {
         let source = &self.inner.source;
         if let Some((start, stop)) = self.inner.program.source_info().offset_for(expr.id) {
-            let (mut start, mut end) = (start as usize, after(source, stop as usize));
+            let (mut start, mut end) = (start as usize, lex::after(source, stop as usize));
             match &expr.expr {
                 Expr::Select(select) if !select.test => end = lex::word_end(source, end),
                 Expr::Call(call) if call.func_name == operators::OPT_SELECT => {
@@ -439,15 +437,6 @@ fn with_stack<T>(work: impl FnOnce() -> T) -> T {
     stacker::maybe_grow(STACK / 2, STACK, work)
 }
 
-/// The end of the character that starts at `at`.
-fn after(source: &str, at: usize) -> usize {
-    let mut end = (at + 1).min(source.len());
-    while !source.is_char_boundary(end) {
-        end += 1;
-    }
-    end
-}
-
 /// A range that can be cut out of the source.
 fn cut(source: &str, start: usize, end: usize) -> Range<usize> {
     let end = end.min(source.len());
@@ -461,42 +450,6 @@ fn cut(source: &str, start: usize, end: usize) -> Range<usize> {
 /// Where a source begins in the file, if the place's text holds it as it is.
 fn base(source: &str, place: &Place) -> Option<usize> {
     place.text().find(source).map(|at| place.span.start + at)
-}
-
-/// The source with the root name `namespace` replaced by a name that CEL doesn't reserve.
-fn mask(source: &str) -> Cow<'_, str> {
-    if !source.contains(MASKED) {
-        return Cow::Borrowed(source);
-    }
-    let bytes = source.as_bytes();
-    let is_word = |at: usize| {
-        bytes
-            .get(at)
-            .is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
-    };
-    let mut masked = source.to_owned();
-    for (at, _) in lex::code(source) {
-        if !bytes[at..].starts_with(MASKED.as_bytes())
-            || is_word(at + MASKED.len())
-            || (at > 0 && (is_word(at - 1) || bytes[at - 1] == b'`'))
-        {
-            continue;
-        }
-        let before = source[..at].trim_end();
-        let is_member = before
-            .strip_suffix('?')
-            .map_or(before, str::trim_end)
-            .ends_with('.');
-        if !is_member {
-            masked.replace_range(at..at + MASKED.len(), MASK);
-        }
-    }
-    Cow::Owned(masked)
-}
-
-/// A name as the user wrote it.
-pub(super) fn unmask(name: &str) -> &str {
-    if name == MASK { MASKED } else { name }
 }
 
 /// A CEL timestamp from RFC 3339 text.
@@ -528,128 +481,6 @@ fn comprehensions(expr: &IdedExpr) -> usize {
             .max()
             .unwrap_or(0),
         Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => 0,
-    }
-}
-
-/// The smallest sub-expression that fails with the same error.
-fn culprit<'e>(expr: &'e IdedExpr, error: &ExecutionError, context: &Context<'_, '_>) -> &'e IdedExpr {
-    let fails = |part: &IdedExpr| cel::Value::resolve(part, context).is_err_and(|e| e == *error);
-    let inner = match &expr.expr {
-        Expr::Call(call) => call
-            .target
-            .as_deref()
-            .into_iter()
-            .chain(&call.args)
-            .find(|part| !is_namespace(part, context) && fails(part)),
-        Expr::Select(select) => Some(&*select.operand).filter(|part| fails(part)),
-        Expr::List(list) => list.elements.iter().find(|part| fails(part)),
-        Expr::Comprehension(c) => Some(&c.iter_range).filter(|part| fails(part)),
-        _ => None,
-    };
-    inner.map_or(expr, |inner| culprit(inner, error, context))
-}
-
-/// Whether an expression is the namespace of a function, such as `base64`, which has no value.
-fn is_namespace(expr: &IdedExpr, context: &Context<'_, '_>) -> bool {
-    matches!(&expr.expr, Expr::Ident(name) if context.get_variable(name).is_none()
-        && matches!(name.as_str(), "base64" | "math" | "lists" | "strings" | "optional"))
-}
-
-/// `_>_` as the user wrote it: `>`.
-pub(super) fn operator_name(function: &str) -> String {
-    match function {
-        operators::INDEX | operators::OPT_INDEX => "`[ ]`".to_owned(),
-        operators::CONDITIONAL => "`? :`".to_owned(),
-        operators::IN => "`in`".to_owned(),
-        "_._" => "`.`".to_owned(),
-        other => {
-            let bare = other.trim_matches('_');
-            format!("`{}`", if bare.is_empty() { other } else { bare })
-        }
-    }
-}
-
-/// The first syntax error, in plain words.
-fn syntax_error(source: &str, place: &Place, base: Option<usize>, errors: &cel::ParseErrors) -> Diagnostic {
-    let Some(error) = errors.errors.first() else {
-        return Diagnostic::error("cel-syntax", "the expression is no CEL", place);
-    };
-    let (line, column) = error.pos;
-    let line_start: usize = source
-        .split_inclusive('\n')
-        .take(usize::try_from(line - 1).unwrap_or(0))
-        .map(str::len)
-        .sum();
-    let in_line = source[line_start.min(source.len())..]
-        .char_indices()
-        .nth(usize::try_from(column - 1).unwrap_or(0))
-        .map_or(source.len() - line_start.min(source.len()), |(at, _)| at);
-    let offset = line_start + in_line;
-    let place = match base {
-        Some(base) => Place::new(
-            Arc::clone(&place.file),
-            base + offset..base + after(source, offset).max(offset),
-        ),
-        None => place.clone(),
-    };
-    let message = plain_words(&error.msg);
-    let mut diagnostic = Diagnostic::error("cel-syntax", format!("not a CEL expression: {message}"), &place);
-    if let Some(help) = slip(source) {
-        diagnostic = diagnostic.help(help);
-    }
-    diagnostic
-}
-
-/// A parser's message without its table of tokens.
-fn plain_words(message: &str) -> String {
-    let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
-    let quoted = || {
-        let rest = message.split_once('\'')?.1;
-        let end = rest.find("' expecting").or_else(|| rest.rfind('\''))?;
-        Some(rest[..end].replace(MASK, MASKED))
-    };
-    for start in [
-        "mismatched input",
-        "extraneous input",
-        "no viable alternative at input",
-        "token recognition error at",
-    ] {
-        if message.starts_with(start) {
-            return match quoted() {
-                Some(token) if token.is_empty() || token.ends_with("<EOF>") => "it ends too early".to_owned(),
-                Some(token) => format!("`{token}` is unexpected"),
-                None => "it ends too early".to_owned(),
-            };
-        }
-    }
-    if let Some(word) = message.strip_prefix("reserved identifier: ") {
-        return format!("`{word}` is a reserved word");
-    }
-    match message.split_once(" expecting {") {
-        Some((before, _)) => before.to_owned(),
-        None => message.replace(MASK, MASKED),
-    }
-}
-
-/// The remedy for slips that come from other languages.
-fn slip(source: &str) -> Option<&'static str> {
-    let code: String = lex::code(source).map(|(_, b)| char::from(b)).collect();
-    let words: Vec<&str> = code
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .collect();
-    let bare = code
-        .replace("==", "")
-        .replace("!=", "")
-        .replace(">=", "")
-        .replace("<=", "");
-    if words.contains(&"and") || words.contains(&"or") || words.contains(&"not") {
-        Some("CEL writes && for and, || for or, ! for not")
-    } else if bare.contains('=') {
-        Some("CEL compares with ==")
-    } else if code.contains('$') {
-        Some("names stand alone in CEL, without $")
-    } else {
-        None
     }
 }
 

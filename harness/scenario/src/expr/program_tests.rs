@@ -238,6 +238,8 @@ fn a_syntax_error_stands_at_its_token() {
         ("'ä' + vars.n)", "'ä' + vars.n", "`)` is unexpected"),
         ("if (x)", "", "`if` is a reserved word"),
         ("vars.n == #", "vars.n == ", "`#` is unexpected"),
+        ("size('a' > 1", "size('a' > 1", "a `)` is missing at its end"),
+        ("vars.n = 1", "vars.n ", "`=` is unexpected"),
     ] {
         let diagnostic = parse(source).unwrap_err();
         assert_eq!(diagnostic.code, "cel-syntax");

@@ -117,7 +117,7 @@ impl<'e> Walk<'e> {
                     return Some(None);
                 }
                 Some(Some(Chain {
-                    path: vec![super::program::unmask(name).to_owned()],
+                    path: vec![super::mask::unmask(name).to_owned()],
                     needed: 1,
                     first: expr.id,
                     last: expr.id,

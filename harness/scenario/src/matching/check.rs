@@ -2,18 +2,14 @@
 //!
 //! Invariant: no difference means a match; a difference that waiting can't mend is marked as invalid.
 
-use muster_model::Mismatch;
 use serde_json::Value;
 
-use super::assign::largest;
 use super::bound::{Check, Expect, Outcome};
-use super::keyed::key_of;
-use super::operator::{Decoder, compare, compare_numbers};
+use super::difference::{Differences, Path, Step};
+use super::elements::{exact, list, same_text};
+use super::operator::{compare, compare_numbers};
 use super::pattern::Extent;
 use super::show;
-
-/// The most differences that are reported.
-const MOST: usize = 32;
 
 /// Compares an expectation with an observed value.
 pub(super) fn outcome(expect: &Expect, actual: &Value) -> Outcome {
@@ -33,113 +29,13 @@ pub(super) fn outcome(expect: &Expect, actual: &Value) -> Outcome {
     }
 }
 
-/// Where in the observed value: a chain of steps that is written only if something differs.
-struct Path<'p> {
-    before: Option<&'p Path<'p>>,
-    step: Step<'p>,
-}
-
-enum Step<'p> {
-    Root,
-    Key(&'p str),
-    Index(usize),
-    Element(&'static str, &'p Value),
-    Decoded(Decoder),
-}
-
-impl<'p> Path<'p> {
-    fn root() -> Self {
-        Self {
-            before: None,
-            step: Step::Root,
-        }
-    }
-
-    fn to(&'p self, step: Step<'p>) -> Self {
-        Self {
-            before: Some(self),
-            step,
-        }
-    }
-
-    /// The element of a list, by its Kubernetes key or its index.
-    fn element(&'p self, index: usize, element: &'p Value) -> Self {
-        match key_of(self.name(), element) {
-            Some((key, value)) => self.to(Step::Element(key, value)),
-            None => self.to(Step::Index(index)),
-        }
-    }
-
-    /// The name of the last field.
-    fn name(&self) -> &'p str {
-        match self.step {
-            Step::Key(name) => name,
-            _ => "",
-        }
-    }
-
-    fn write(&self) -> String {
-        let before = self.before.map(Path::write).unwrap_or_default();
-        match &self.step {
-            Step::Root => before,
-            Step::Key(key) => show::member(&before, key),
-            Step::Index(index) => format!("{before}[{index}]"),
-            Step::Element(key, value) => format!("{before}[{key}={}]", show::plain(value)),
-            Step::Decoded(decoder) => show::member(&before, decoder.operator()),
-        }
-    }
-}
-
-struct Difference {
-    mismatch: Mismatch,
-    invalid: bool,
-}
-
-#[derive(Default)]
-struct Differences {
-    list: Vec<Difference>,
-}
-
-impl Differences {
-    fn push(&mut self, path: &Path<'_>, expected: &str, found: impl Into<String>) {
-        self.add(
-            Mismatch::new(path.write(), show::cut(expected), show::cut(&found.into())),
-            false,
-        );
-    }
-
-    fn invalid(
-        &mut self,
-        path: &Path<'_>,
-        expected: &str,
-        found: impl Into<String>,
-        hint: impl Into<String>,
-    ) {
-        self.add(
-            Mismatch::new(path.write(), show::cut(expected), show::cut(&found.into())).hint(hint),
-            true,
-        );
-    }
-
-    fn add(&mut self, mismatch: Mismatch, invalid: bool) {
-        if self.list.len() < MOST || invalid {
-            self.list.push(Difference { mismatch, invalid });
-        }
-    }
-
-    /// Whether no waiting mends any of them, and there is one.
-    fn all_invalid(&self) -> bool {
-        !self.list.is_empty() && self.list.iter().all(|d| d.invalid)
-    }
-}
-
-fn differences(expect: &Expect, actual: Option<&Value>, path: &Path<'_>) -> Differences {
+pub(super) fn differences(expect: &Expect, actual: Option<&Value>, path: &Path<'_>) -> Differences {
     let mut out = Differences::default();
     differ(expect, actual, path, &mut out);
     out
 }
 
-fn accepts(expect: &Expect, actual: Option<&Value>) -> bool {
+pub(super) fn accepts(expect: &Expect, actual: Option<&Value>) -> bool {
     differences(expect, actual, &Path::root()).list.is_empty()
 }
 
@@ -147,11 +43,11 @@ fn is_missing(actual: Option<&Value>) -> bool {
     actual.is_none_or(Value::is_null)
 }
 
-fn is_container(value: &Value) -> bool {
+pub(super) fn is_container(value: &Value) -> bool {
     value.is_array() || value.is_object()
 }
 
-fn differ(expect: &Expect, actual: Option<&Value>, path: &Path<'_>, out: &mut Differences) {
+pub(super) fn differ(expect: &Expect, actual: Option<&Value>, path: &Path<'_>, out: &mut Differences) {
     match expect {
         Expect::Literal(expected) => literal(expected, actual, path, out),
         Expect::Map(entries) => match actual {
@@ -224,165 +120,6 @@ fn type_hint(expected: &Value, found: &Value) -> String {
         (_, Value::Number(_)) => "it is a number".to_owned(),
         (_, Value::Bool(_)) => "it is a boolean: write true or false".to_owned(),
         _ => "it is of another type".to_owned(),
-    }
-}
-
-fn exact(items: &[Expect], elements: &[Value], path: &Path<'_>, out: &mut Differences) {
-    if items.len() != elements.len() {
-        out.push(
-            path,
-            &format!("exactly {}", count(items.len())),
-            format!("{}: {}", count(elements.len()), shown(elements)),
-        );
-    }
-    for (index, item) in items.iter().enumerate() {
-        match elements.get(index) {
-            Some(element) => differ(item, Some(element), &path.element(index, element), out),
-            None => out.push(&path.to(Step::Index(index)), &show::summary(item), "nothing"),
-        }
-    }
-    for (index, element) in elements.iter().enumerate().skip(items.len()) {
-        out.push(
-            &path.to(Step::Index(index)),
-            "no such element",
-            show::found(Some(element)),
-        );
-    }
-}
-
-fn count(elements: usize) -> String {
-    match elements {
-        1 => "1 element".to_owned(),
-        n => format!("{n} elements"),
-    }
-}
-
-fn shown(elements: &[Value]) -> String {
-    let mut text = String::from("[");
-    for (index, element) in elements.iter().enumerate() {
-        if index > 0 {
-            text.push(',');
-        }
-        if text.len() > 4 * show::LONGEST {
-            break;
-        }
-        text.push_str(&element.to_string());
-    }
-    text.push(']');
-    text
-}
-
-fn list(items: &[Expect], elements: &[Value], whole: bool, path: &Path<'_>, out: &mut Differences) {
-    let given = largest(items.len(), elements.len(), |item, element| {
-        accepts(&items[item], elements.get(element))
-    });
-    let mut left: Vec<usize> = (0..elements.len())
-        .filter(|e| !given.contains(&Some(*e)))
-        .collect();
-    if whole && items.len() != elements.len() {
-        out.push(
-            path,
-            &count(items.len()),
-            format!("{}: {}", count(elements.len()), shown(elements)),
-        );
-    }
-    for (item, _) in items.iter().zip(&given).filter(|(_, given)| given.is_none()) {
-        nearest(item, elements, &mut left, path, out);
-    }
-    if whole {
-        for index in left {
-            out.push(
-                &path.element(index, &elements[index]),
-                "no such element",
-                show::found(elements.get(index)),
-            );
-        }
-    }
-}
-
-/// Reports an expected element that no observed one matches, by the one that is nearest; takes that out of `left`.
-fn nearest(item: &Expect, elements: &[Value], left: &mut Vec<usize>, path: &Path<'_>, out: &mut Differences) {
-    if let Some((key, wanted)) = show::identity(path.name(), item) {
-        let same: Vec<usize> = left
-            .iter()
-            .copied()
-            .filter(|index| {
-                elements[*index]
-                    .get(key)
-                    .is_some_and(|found| accepts(&Expect::Literal(wanted.clone()), Some(found)))
-            })
-            .collect();
-        if same.is_empty() {
-            let others: Vec<String> = elements
-                .iter()
-                .filter_map(|e| e.get(key))
-                .map(show::plain)
-                .collect();
-            let found = if others.is_empty() {
-                "nothing".to_owned()
-            } else {
-                format!("nothing; there are {}", others.join(", "))
-            };
-            out.push(&path.to(Step::Element(key, wanted)), &show::inner(item), found);
-            return;
-        }
-        report_nearest(item, elements, &same, left, path, out);
-        return;
-    }
-    let candidates = left.clone();
-    report_nearest(item, elements, &candidates, left, path, out);
-}
-
-fn report_nearest(
-    item: &Expect,
-    elements: &[Value],
-    candidates: &[usize],
-    left: &mut Vec<usize>,
-    path: &Path<'_>,
-    out: &mut Differences,
-) {
-    let best = candidates
-        .iter()
-        .map(|index| {
-            let element = &elements[*index];
-            (
-                *index,
-                differences(item, Some(element), &path.element(*index, element)),
-            )
-        })
-        .min_by_key(|(_, differences)| differences.list.len());
-    let Some((index, best)) = best else {
-        let found = if elements.is_empty() {
-            "an empty list".to_owned()
-        } else {
-            format!("no element left of {}", shown(elements))
-        };
-        out.push(path, &format!("an element {}", show::inner(item)), found);
-        return;
-    };
-    left.retain(|other| *other != index);
-    let element = &elements[index];
-    let scalar = !is_container(element) && matches!(item, Expect::Literal(_));
-    // Another element may come; only an element that is meant and can never match ends the wait.
-    let invalid = best.all_invalid() && (!scalar || same_text(item, element));
-    if scalar && !invalid {
-        out.push(
-            path,
-            &format!("an element {}", show::inner(item)),
-            shown(elements),
-        );
-        return;
-    }
-    for difference in best.list {
-        out.add(difference.mismatch, invalid);
-    }
-}
-
-/// Whether a scalar is the expected one but for its type.
-fn same_text(item: &Expect, element: &Value) -> bool {
-    match item {
-        Expect::Literal(value) => show::plain(value).eq_ignore_ascii_case(&show::plain(element)),
-        _ => false,
     }
 }
 

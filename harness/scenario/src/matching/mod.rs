@@ -6,6 +6,8 @@ mod assign;
 mod bind;
 mod bound;
 mod check;
+mod difference;
+mod elements;
 mod keyed;
 pub mod logline;
 mod lower;
