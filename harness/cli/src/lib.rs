@@ -71,7 +71,7 @@ async fn dispatch(cli: Cli) -> ExitCode {
         Command::Report(args) => report::command(&args),
         Command::Clean(args) => clean::command(&args).await,
         Command::Schema => {
-            // SCHEMA
+            console::out(format!("{:#}", muster_scenario::schema::json_schema()));
             ExitCode::Passed
         }
         Command::Cluster(command) => cluster::command(command).await,

@@ -319,7 +319,8 @@ async fn check(
         EventKind::ExpectationFinished {
             subject,
             verdict,
-            held_before: held && verdict == Verdict::Passed,
+            // What had to become true again proves something.
+            held_before: held && matches!(&result, Ok(Some(passed)) if passed.at_once),
             elapsed_ms: millis(began.elapsed()),
             seen,
             failure,

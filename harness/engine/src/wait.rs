@@ -102,6 +102,8 @@ pub(crate) struct Times {
 pub(crate) struct Passed {
     pub(crate) seen: String,
     pub(crate) value: Value,
+    /// The first observation at its turn held.
+    pub(crate) at_once: bool,
 }
 
 /// Keeps the first 16 and the last 48 states.
@@ -264,6 +266,7 @@ impl Wait<'_> {
         let cut = deadline < turn + within;
         let mut holding: Option<(Instant, Passed)> = None;
         let mut was_false = !edge;
+        let mut looks = 0;
         loop {
             let until = match (&holding, hold) {
                 (Some((since, _)), Some(length)) => (*since + length).min(self.step.deadline),
@@ -274,6 +277,7 @@ impl Wait<'_> {
                 if let (Some((since, _)), Some(length)) = (&holding, hold)
                     && since.elapsed() >= length
                 {
+                    let at_once = holding.as_ref().is_some_and(|(_, passed)| passed.at_once);
                     let fresh = self.look().await?;
                     if let Answer::Holds { seen, value } = fresh.answer
                         && !fresh.gap
@@ -281,6 +285,7 @@ impl Wait<'_> {
                         return Ok(Passed {
                             seen: format!("{seen}, for {}", human(length)),
                             value,
+                            at_once,
                         });
                     }
                     holding = None;
@@ -293,12 +298,22 @@ impl Wait<'_> {
             if sighting.gap {
                 holding = None;
             }
+            looks += 1;
             match sighting.answer {
                 Answer::Holds { seen, value } if was_false => match hold {
-                    None => return Ok(Passed { seen, value }),
+                    None => {
+                        return Ok(Passed {
+                            seen,
+                            value,
+                            at_once: looks == 1,
+                        });
+                    }
                     Some(_) => {
-                        let since = holding.take().map_or_else(Instant::now, |(since, _)| since);
-                        holding = Some((since, Passed { seen, value }));
+                        let (since, at_once) = holding.take().map_or_else(
+                            || (Instant::now(), looks == 1),
+                            |(since, passed)| (since, passed.at_once),
+                        );
+                        holding = Some((since, Passed { seen, value, at_once }));
                     }
                 },
                 Answer::Holds { .. } => {}
@@ -373,6 +388,7 @@ impl Wait<'_> {
             Answer::Differs { seen, .. } | Answer::Final { seen, .. } => Ok(Passed {
                 seen: format!("not once in {}: {seen}", human(window)),
                 value: Value::Null,
+                at_once: false,
             }),
         }
     }
@@ -408,6 +424,19 @@ impl Wait<'_> {
         failure.nearest = self.observer.nearest();
         failure.history = std::mem::take(&mut self.history).into_vec();
         failure.help.extend(self.observer.help());
+        // What the message says already is not said again.
+        if failure.message.contains(&failure.nearest) {
+            failure.nearest.clear();
+        }
+        if let [only] = failure.history.as_slice()
+            && failure.message.contains(&only.seen)
+        {
+            failure.history.clear();
+        }
+        let message = &failure.message;
+        failure
+            .mismatches
+            .retain(|m| !(m.path.is_empty() && message.contains(&m.found)));
         let causes = tokio::time::timeout(Duration::from_secs(10), self.observer.causes()).await;
         failure.causes.extend(causes.unwrap_or_default());
         failure

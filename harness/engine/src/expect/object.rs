@@ -26,6 +26,16 @@ enum Check {
     Condition { name: String, status: String },
 }
 
+impl Check {
+    fn summary(&self) -> String {
+        match self {
+            Self::Match(pattern) => pattern.summary(),
+            Self::Cel(program) => program.source().to_owned(),
+            Self::Condition { name, status } => format!("condition {name}={status}"),
+        }
+    }
+}
+
 /// Observes objects.
 pub(crate) struct ObjectObserver {
     watched: Watched,
@@ -174,11 +184,7 @@ impl ObjectObserver {
         if enough {
             let named = matches!(self.watched.found().map(|f| &f.which), Some(Which::Name(_)));
             let value = if named { held[0].0.clone() } else { list(&held) };
-            let seen = held
-                .iter()
-                .map(|o| o.reference().to_string())
-                .collect::<Vec<_>>()
-                .join(", ");
+            let seen = self.wanted(held.len());
             return Ok(Answer::Holds { seen, value });
         }
         let Some((seen, mismatches, invalid)) = best else {
@@ -194,6 +200,22 @@ impl ObjectObserver {
         } else {
             Answer::Differs { seen, mismatches }
         })
+    }
+
+    /// What holds, in a few words; how many objects it holds for, if several.
+    fn wanted(&self, number: usize) -> String {
+        let wanted = self
+            .each
+            .iter()
+            .map(Check::summary)
+            .collect::<Vec<_>>()
+            .join(", ");
+        let short: String = wanted.chars().take(160).collect();
+        let dots = if short.len() < wanted.len() { "…" } else { "" };
+        match number {
+            1 => format!("{short}{dots}"),
+            more => format!("{short}{dots} ({more} objects)"),
+        }
     }
 
     fn check(&self, object: &Object) -> Result<Outcome, Trouble> {
@@ -329,13 +351,7 @@ impl Observe for ObjectObserver {
         if let Some(count) = &self.count {
             parts.push(format!("count {}", count.summary()));
         }
-        for check in &self.each {
-            parts.push(match check {
-                Check::Match(pattern) => pattern.summary(),
-                Check::Cel(program) => program.source().to_owned(),
-                Check::Condition { name, status } => format!("condition {name}={status}"),
-            });
-        }
+        parts.extend(self.each.iter().map(Check::summary));
         format!("{}: {}", self.watched.display(), parts.join(", "))
     }
 

@@ -98,7 +98,8 @@ impl SqlObserver {
     }
 
     fn assess_error(&mut self, error: &ProbeError) -> Result<Answer, Trouble> {
-        self.nearest = error.to_string();
+        let seen = tell(error);
+        self.nearest.clone_from(&seen);
         if let Some(wanted) = &self.fails {
             let facts = FailureFacts {
                 message: Some(error.message.clone()),
@@ -107,32 +108,29 @@ impl SqlObserver {
                 ..FailureFacts::default()
             };
             let mismatches = fails::compare(&self.step, wanted, &facts)?;
-            if mismatches.is_empty() {
-                return Ok(Answer::Holds {
-                    seen: error.to_string(),
+            return Ok(if mismatches.is_empty() {
+                Answer::Holds {
+                    seen,
                     value: Value::Null,
-                });
-            }
-            return Ok(Answer::Differs {
-                seen: error.to_string(),
-                mismatches,
+                }
+            } else {
+                Answer::Differs { seen, mismatches }
             });
         }
-        let mismatch = Mismatch::new("", "an answer", error.message.clone());
+        let mismatches = vec![Mismatch::new("", "an answer", error.message.clone())];
+        let mut help = error.hints.clone();
+        help.extend(Some(error.help().to_owned()).filter(|text| !text.is_empty()));
         Ok(match error.class() {
-            Class::Permanent => {
-                self.help = Vec::new();
-                Answer::Final {
-                    seen: error.to_string(),
-                    mismatches: vec![mismatch],
-                    help: Vec::new(),
-                }
-            }
-            Class::NotYet => Answer::Differs {
-                seen: error.to_string(),
-                mismatches: vec![mismatch],
+            Class::Permanent => Answer::Final {
+                seen,
+                mismatches,
+                help,
             },
-            Class::Transient => Answer::Unknown(error.to_string()),
+            Class::NotYet => {
+                self.help = help;
+                Answer::Differs { seen, mismatches }
+            }
+            Class::Transient => Answer::Unknown(seen),
         })
     }
 
@@ -189,6 +187,21 @@ impl SqlObserver {
             }
         })
     }
+}
+
+/// What the server said, without the statement, which the report names anyway.
+fn tell(error: &ProbeError) -> String {
+    let mut text = error.message.clone();
+    if let Some(code) = &error.sqlstate {
+        text.push_str(&format!(" (SQLSTATE {code})"));
+    }
+    if let Some(position) = &error.position {
+        text.push_str(&format!(
+            " at line {}, column {} of the statement",
+            position.line, position.column
+        ));
+    }
+    text
 }
 
 fn single(rows: &Value) -> Option<Value> {

@@ -10,10 +10,10 @@ use muster_record::run::{Note, Scenario, Step};
 use super::view::{Terminal, push};
 use crate::explain;
 use crate::style::paint;
-use crate::text::{cleanup, duration, expectation, fit, more, requests, sign, visible, word};
+use crate::text::{cleanup, count, duration, expectation, fit, requests, sign, visible, word};
 
 /// How many files of evidence are named for one scenario.
-const EVIDENCE: usize = 12;
+const EVIDENCE: usize = 4;
 
 impl<W: Write> Terminal<W> {
     pub(super) fn step(&self, scenario: usize, index: usize, text: &mut String) {
@@ -124,20 +124,23 @@ impl<W: Write> Terminal<W> {
             .flat_map(Step::all_evidence)
             .chain(&scenario.evidence)
             .collect();
-        for (n, file) in evidence.iter().take(EVIDENCE).enumerate() {
-            let key = if n == 0 { "evidence" } else { "" };
-            let path = self.in_folder(&file.path);
-            let what = paint(palette.dim, &format!("({})", visible(&file.what)));
-            push(
-                text,
-                &format!("  {} {path} {what}", paint(palette.key, &format!("{key:<8}"))),
-            );
-        }
         if evidence.len() > EVIDENCE {
+            let folder = self.in_folder(&common_folder(evidence.iter().map(|file| file.path.as_str())));
+            let what = paint(palette.dim, &format!("({})", count(evidence.len(), "file")));
             push(
                 text,
-                &format!("           {}", more(evidence.len() - EVIDENCE, "file")),
+                &format!("  {} {folder} {what}", paint(palette.key, "evidence")),
             );
+        } else {
+            for (n, file) in evidence.iter().enumerate() {
+                let key = if n == 0 { "evidence" } else { "" };
+                let path = self.in_folder(&file.path);
+                let what = paint(palette.dim, &format!("({})", visible(&file.what)));
+                push(
+                    text,
+                    &format!("  {} {path} {what}", paint(palette.key, &format!("{key:<8}"))),
+                );
+            }
         }
         if let Some(line) = cleanup(&scenario.cleaned) {
             push(text, &format!("  {}", paint(palette.dim, &line)));
@@ -230,4 +233,18 @@ impl<W: Write> Terminal<W> {
             folder => format!("{folder}/{path}"),
         }
     }
+}
+
+/// The folder that holds all of some paths, with a slash at its end; empty if there is none.
+fn common_folder<'a>(mut paths: impl Iterator<Item = &'a str>) -> String {
+    let folder = |path: &'a str| path.rfind('/').map_or("", |end| &path[..=end]);
+    let Some(mut common) = paths.next().map(folder) else {
+        return String::new();
+    };
+    for path in paths {
+        while !path.starts_with(common) {
+            common = folder(common.trim_end_matches('/'));
+        }
+    }
+    common.to_owned()
 }
