@@ -10,6 +10,7 @@
 
 use std::convert::Infallible;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, exit};
@@ -63,8 +64,14 @@ fn exec_in_cgroup(cgroup: &str, program: &str, args: &[&str]) -> Never {
 }
 
 fn exec_with_bind(source: &str, target: &str, program: &str, args: &[&str]) -> Never {
+    // Opened before, because it may lie below the target.
+    let file = std::fs::File::open(program).map_err(|e| format!("can't open {program}: {e}"))?;
     mount_bind(source, target).map_err(|e| format!("can't put {source} over {target}: {e}"))?;
-    exec(program, args)
+    let error = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()))
+        .arg0(program)
+        .args(args)
+        .exec();
+    Err(format!("can't start {program}: {error}"))
 }
 
 fn exec(program: &str, args: &[&str]) -> Never {

@@ -102,14 +102,13 @@ pub enum ProvisionError {
         most: u32,
     },
 
-    /// The folder for the lab holds something else, which `down` would remove.
-    #[error(
-        "can't keep a lab in {}: it is not empty and holds no lab; name another folder or empty it",
-        state.display()
-    )]
-    ForeignState {
+    /// A folder that can't hold a lab.
+    #[error("can't keep a lab in {}: {reason}; name another folder", state.display())]
+    BadState {
         /// The folder.
         state: PathBuf,
+        /// Why not.
+        reason: &'static str,
     },
 
     /// A program that muster runs failed.

@@ -1,6 +1,7 @@
 //! The lab's part of the cgroup tree: `muster/control` for the control plane, `muster/NODE` for each node.
 //!
-//! Both versions are served: with version 1 every hierarchy gets the same folders. All processes of a lab are
+//! Both versions are served: with version 1 every hierarchy gets the same folders; a version 2 hierarchy beside them
+//! only knows the processes, since the kubelet uses the controllers of version 1 then. All processes of a lab are
 //! below `muster`, so whatever was started, however `up` ended, is found here.
 //!
 //! Invariant: nothing outside the folder `muster` of a hierarchy is written, except for handing controllers down.
@@ -38,11 +39,12 @@ impl Hierarchies {
 
     /// Makes the folder in every hierarchy. `leaf`: processes go right into it.
     pub(crate) fn create(&self, name: &str, leaf: bool) -> Result<(), ProvisionError> {
+        let only_version2 = self.0.iter().all(|h| h.version2);
         for hierarchy in &self.0 {
             let mut dir = hierarchy.root.clone();
             let parts: Vec<&str> = name.split('/').collect();
             for (index, part) in parts.iter().enumerate() {
-                if hierarchy.version2 {
+                if only_version2 {
                     hand_down(&dir)?;
                 }
                 dir.push(part);
@@ -52,12 +54,10 @@ impl Hierarchies {
                     }
                     _ => {}
                 }
-                if hierarchy.version2 {
-                    if !leaf && index + 1 == parts.len() {
-                        hand_down(&dir)?;
-                    }
-                } else {
+                if !hierarchy.version2 {
                     copy_cpuset(&dir)?;
+                } else if only_version2 && !leaf && index + 1 == parts.len() {
+                    hand_down(&dir)?;
                 }
             }
         }

@@ -10,7 +10,7 @@ use super::address::{API_PORT, HOST, POD_NET, SERVICE_NET};
 use super::api::Api;
 use super::command::find;
 use super::config;
-use super::layout::{HOSTPATH, Layout, RUN, make_dir, write_file};
+use super::layout::{Layout, RUN, make_dir, set_mode, write_file};
 use super::pki::Pki;
 use super::process::{Daemon, ProcessId, died};
 use super::state::Journal;
@@ -42,10 +42,11 @@ impl Control<'_> {
             layout.pki(""),
             layout.etc(""),
             layout.etcd_data(),
-            layout.volumes(),
+            layout.tmp(),
         ] {
             make_dir(&dir)?;
         }
+        set_mode(&layout.tmp(), 0o1777)?;
         let ca = &pki.authority.certificate;
         let kubeconfig = |user: &str, identity| config::kubeconfig("muster", user, ca, identity);
         let resolv_conf = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
@@ -210,14 +211,13 @@ impl Control<'_> {
             "--kube-api-qps=500".into(),
             "--kube-api-burst=1000".into(),
         ];
-        let volumes = self.layout.volumes().display().to_string();
-        // The provisioner makes volumes in a fixed folder of /tmp. In a mount namespace of its own, and in the
-        // nodes', that folder is the lab's.
+        let tmp = self.layout.tmp().display().to_string();
+        // The provisioner makes volumes in a fixed folder of /tmp: its /tmp is that of the nodes.
         let mut args: Vec<String> = ["--mount", "--propagation", "private", "--"]
             .map(String::from)
             .into();
         args.push(format!("/proc/{}/exe", std::process::id()));
-        args.extend([crate::child::CHILD, crate::child::BIND, &volumes, HOSTPATH].map(String::from));
+        args.extend([crate::child::CHILD, crate::child::BIND, &tmp, "/tmp"].map(String::from));
         args.push(self.bin.join("kube-controller-manager").display().to_string());
         args.extend(controllers);
         let unshare = find("unshare").unwrap_or_else(|| "unshare".into());

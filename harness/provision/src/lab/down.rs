@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use super::cgroup::{Hierarchies, TOP};
 use super::control::{self, CGROUP};
-use super::layout::{HOSTPATH, Layout, remove_all};
+use super::layout::{Layout, remove_all};
 use super::options::{require_root, validate_name};
 use super::process::{ProcessId, wait_gone};
 use super::registry::{Lock, Registration, state_of};
@@ -80,10 +80,8 @@ pub(crate) async fn teardown(
     remove_all(&images::import_folder())?;
     remove_all(&control::etcd_socket())?;
     unmount_below(layout.root());
-    // Only if it is empty: on a machine of its own it may be somebody else's.
-    let _ = std::fs::remove_dir(HOSTPATH);
     if keep_logs {
-        for path in ["nodes", "etcd", "pki", "etc", "volumes", "kubeconfig"] {
+        for path in ["nodes", "etcd", "pki", "etc", "tmp", "kubeconfig"] {
             remove_all(&layout.root().join(path))?;
         }
         return Ok(());

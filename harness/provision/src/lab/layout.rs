@@ -14,8 +14,6 @@ pub(crate) const RUN: &str = "/run/muster";
 pub(crate) const NODE_BIN: &str = "/run/muster/bin";
 /// Inside a node: its configuration, `var/lib/muster` in the node's folder on the host.
 pub(crate) const NODE_CONFIG: &str = "/var/lib/muster";
-/// Where the host-path provisioner makes volumes, as the controller manager and every node see it.
-pub(crate) const HOSTPATH: &str = "/tmp/hostpath_pv";
 
 /// The state folder of a lab.
 #[derive(Debug, Clone)]
@@ -56,9 +54,10 @@ impl Layout {
         self.root.join("etcd")
     }
 
-    /// What PVCs hold.
-    pub(crate) fn volumes(&self) -> PathBuf {
-        self.root.join("volumes")
+    /// The `/tmp` of the controller manager and of all nodes: the host-path provisioner makes volumes there, in
+    /// `hostpath_pv`.
+    pub(crate) fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
     }
 
     pub(crate) fn logs(&self) -> PathBuf {
@@ -104,6 +103,12 @@ pub(crate) fn write_file(path: &Path, text: &str) -> Result<(), ProvisionError> 
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .at("write", &new)?;
     std::fs::rename(&new, path).at("write", path)
+}
+
+/// Sets the mode of a file or folder.
+pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), ProvisionError> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).at("set the mode of", path)
 }
 
 /// Removes a file or folder with all it holds; that it is not there is fine.

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! - [`options`]: what a lab is asked to be; [`address`]: names and subnets; [`layout`]: its files.
-//! - [`check`]: what the machine must have; [`registry`]: one lab per machine; [`state`]: what was started.
+//! - [`mod@check`]: what the machine must have; [`registry`]: one lab per machine; [`state`]: what was started.
 //! - [`pki`], [`config`]: what the components are given.
 //! - [`command`], [`process`], [`cgroup`], [`network`]: the machine's means.
 //! - [`images`], [`node`], [`control`], [`api`], [`bootstrap`]: the parts of a lab.

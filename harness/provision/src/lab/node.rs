@@ -11,7 +11,7 @@ use super::address::{HOST, NodeAddress, POD_NET};
 use super::cgroup::{Hierarchies, TOP};
 use super::command::find;
 use super::config::{self, Containerd};
-use super::layout::{HOSTPATH, Layout, NODE_BIN, NODE_CONFIG, make_dir, write_file};
+use super::layout::{Layout, NODE_BIN, NODE_CONFIG, make_dir, set_mode, write_file};
 use super::pki::Pki;
 use super::process::{Daemon, ProcessId, children, died};
 use super::state::Journal;
@@ -261,7 +261,7 @@ impl Node<'_> {
         let mut binds = vec![
             bind(&self.layout.node_var(&name), "/var"),
             bind(self.binary.parent().unwrap_or(self.binary), NODE_BIN),
-            bind(&self.layout.volumes(), HOSTPATH),
+            bind(&self.layout.tmp(), "/tmp"),
         ];
         for file in ["hostname", "hosts", "machine-id"] {
             let target = format!("/etc/{file}");
@@ -279,11 +279,6 @@ impl Node<'_> {
                 .collect(),
         }
     }
-}
-
-fn set_mode(path: &Path, mode: u32) -> Result<(), ProvisionError> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).at("set the mode of", path)
 }
 
 /// Whether this process may lower oom_score_adj (CAP_SYS_RESOURCE, bit 24).

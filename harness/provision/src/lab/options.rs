@@ -48,7 +48,17 @@ impl LabOptions {
                 most: MOST_NODES,
             });
         }
-        Ok(())
+        let refuse = |reason| {
+            Err(ProvisionError::BadState {
+                state: self.state.clone(),
+                reason,
+            })
+        };
+        match &self.state {
+            state if !state.is_absolute() => refuse("it is no absolute path"),
+            state if state.starts_with("/tmp") => refuse("the parts of a lab have a /tmp of their own"),
+            _ => Ok(()),
+        }
     }
 
     /// Where the Kubernetes binaries are.
@@ -132,6 +142,20 @@ mod tests {
         }
         for good in ["muster", "ci-7", "a"] {
             assert!(validate_name(good).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn a_state_folder_that_parts_of_the_lab_could_not_see_is_refused() {
+        for bad in ["lab", "/tmp/lab"] {
+            let options = LabOptions {
+                state: bad.into(),
+                ..LabOptions::default()
+            };
+            assert!(
+                matches!(options.validate(), Err(ProvisionError::BadState { .. })),
+                "{bad}"
+            );
         }
     }
 

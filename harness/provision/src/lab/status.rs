@@ -77,6 +77,9 @@ pub struct LabStatus {
     pub images: Vec<String>,
 }
 
+/// How long a look at the API server may take.
+const LOOK_LIMIT: Duration = Duration::from_secs(3);
+
 pub(crate) async fn status(name: &str) -> Result<LabStatus, ProvisionError> {
     validate_name(name)?;
     require_root("look at")?;
@@ -145,9 +148,14 @@ async fn phase(layout: &Layout, record: &Record, addresses: &[NodeAddress]) -> L
         Ok(api) => api,
         Err(e) => return LabPhase::NotReady(e.to_string()),
     };
-    match bootstrap::missing(&api, &inits).await {
+    let look = tokio::time::timeout(LOOK_LIMIT, bootstrap::missing(&api, &inits)).await;
+    match look.unwrap_or_else(|_| Some(format!("the API server does not answer within {LOOK_LIMIT:?}"))) {
         None => LabPhase::Ready,
-        Some(what) => LabPhase::NotReady(what),
+        // What is missing may be missing because a process has ended meanwhile.
+        Some(what) => match record.gone() {
+            gone if gone.is_empty() => LabPhase::NotReady(what),
+            gone => LabPhase::HalfDead(gone),
+        },
     }
 }
 

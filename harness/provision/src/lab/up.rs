@@ -18,7 +18,7 @@ use super::cgroup::{Hierarchies, TOP};
 use super::check::check;
 use super::control::{CGROUP, Control};
 use super::down::teardown;
-use super::layout::{HOSTPATH, Layout, make_dir};
+use super::layout::{Layout, make_dir};
 use super::node::{Node, Powered};
 use super::options::{LabOptions, Progress};
 use super::pki::Pki;
@@ -109,8 +109,9 @@ pub(crate) async fn up(
     let layout = Layout::new(&options.state);
     let holds_something = std::fs::read_dir(layout.root()).is_ok_and(|mut entries| entries.next().is_some());
     if holds_something && Record::read(&layout)?.is_none() {
-        return Err(ProvisionError::ForeignState {
+        return Err(ProvisionError::BadState {
             state: options.state.clone(),
+            reason: "it is not empty and holds no lab, and `down` would remove it",
         });
     }
     make_dir(&layout.logs())?;
@@ -318,7 +319,7 @@ async fn wait_ready(
     Ok(())
 }
 
-/// Notes the kernel settings, turns forwarding on, makes the folder that volumes are mounted over.
+/// Notes the kernel settings, turns forwarding on.
 fn prepare_host(journal: &Journal) -> Result<(), ProvisionError> {
     let before = SYSCTLS
         .iter()
@@ -329,6 +330,5 @@ fn prepare_host(journal: &Journal) -> Result<(), ProvisionError> {
         .collect();
     journal.change(|r| r.sysctls = before)?;
     let forwarding = format!("/proc/sys/{FORWARDING}");
-    std::fs::write(&forwarding, "1").at("turn on", forwarding)?;
-    make_dir(HOSTPATH.as_ref())
+    std::fs::write(&forwarding, "1").at("turn on", forwarding)
 }

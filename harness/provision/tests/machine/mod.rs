@@ -103,6 +103,14 @@ fn cgroups() -> Vec<String> {
     text.lines().filter(ours).map(String::from).collect()
 }
 
+/// Whether a process has ended and only waits to be reaped, which is the business of its parent.
+fn ended(process: &Path) -> bool {
+    let stat = std::fs::read_to_string(process.join("stat")).unwrap_or_default();
+    stat.rsplit(')')
+        .next()
+        .is_none_or(|rest| matches!(rest.trim().chars().next(), None | Some('Z' | 'X')))
+}
+
 /// Living processes in another process namespace, or whose command line is one of a lab's.
 fn processes() -> Vec<String> {
     let namespace = std::fs::read_link("/proc/self/ns/pid").ok();
@@ -112,6 +120,9 @@ fn processes() -> Vec<String> {
         let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else {
             continue;
         };
+        if ended(&entry.path()) {
+            continue;
+        }
         let cmdline = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let cmdline = String::from_utf8_lossy(&cmdline).replace('\0', " ");
         let elsewhere = std::fs::read_link(entry.path().join("ns/pid"))
