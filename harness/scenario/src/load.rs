@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use muster_model::{Diagnostic, Diagnostics, Place, SourceFile};
 
@@ -52,7 +53,9 @@ pub fn discover(paths: &[PathBuf]) -> Discovered {
         }
     }
     let mut seen = HashSet::new();
-    found.files.retain(|file| seen.insert(file.clone()));
+    found
+        .files
+        .retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
     found
 }
 
@@ -180,13 +183,48 @@ pub fn load_paths(paths: &[PathBuf]) -> Loaded {
         scenarios: Vec::new(),
         diagnostics: discovered.diagnostics,
     };
-    for file in &discovered.files {
-        let one = load_file(file);
+    for one in load_files(&discovered.files) {
         loaded.scenarios.extend(one.scenarios);
         loaded.diagnostics.extend(one.diagnostics);
     }
     same_titles(&mut loaded);
     loaded
+}
+
+/// So many files are worth a thread.
+const FILES_OF_A_THREAD: usize = 16;
+/// Enough that no expression needs a stack of its own.
+const STACK: usize = 64 * 1024 * 1024;
+
+/// Loads files side by side; what comes out is in the order of the files.
+fn load_files(files: &[PathBuf]) -> Vec<Loaded> {
+    let workers = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(files.len() / FILES_OF_A_THREAD);
+    if workers < 2 {
+        return files.iter().map(|file| load_file(file)).collect();
+    }
+    let load = |part: &[PathBuf]| -> Vec<Loaded> { part.iter().map(|file| load_file(file)).collect() };
+    thread::scope(|scope| {
+        let parts = files.chunks(files.len().div_ceil(workers));
+        let threads: Vec<_> = parts
+            .map(|part| {
+                (
+                    part,
+                    thread::Builder::new()
+                        .stack_size(STACK)
+                        .spawn_scoped(scope, move || load(part)),
+                )
+            })
+            .collect();
+        let loaded = threads.into_iter().flat_map(|(part, thread)| match thread {
+            Ok(thread) => thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => load(part),
+        });
+        loaded.collect()
+    })
 }
 
 /// Reports tell scenarios apart by their titles.

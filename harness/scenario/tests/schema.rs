@@ -9,7 +9,7 @@ use std::path::Path;
 use muster_model::{Diagnostics, SourceFile};
 use muster_scenario::expr::{Reading, Scope, Tree};
 use muster_scenario::node::parse_scenario;
-use muster_scenario::schema::{config_schema, json_schema, reference_markdown};
+use muster_scenario::schema::{Need, config_schema, constructs, json_schema, reference_markdown};
 use serde_json::Value;
 
 fn published(name: &str, now: &str) {
@@ -108,4 +108,20 @@ fn the_schema_refuses_unknown_missing_and_wrong_ones() {
             .collect();
         assert!(!found.is_empty(), "{name}");
     }
+}
+
+#[test]
+fn every_key_in_the_tables_is_read_by_the_lowering() {
+    let text = fs::read_to_string("tests/good/every-key.yaml").unwrap();
+    let unused: Vec<String> = constructs()
+        .into_iter()
+        .flat_map(|construct| construct.keys.iter().map(move |key| (construct.id, key)))
+        .filter(|(_, key)| key.need != Need::Unsupported && !text.contains(&format!("{}:", key.name)))
+        .map(|(id, key)| format!("{id}.{}", key.name))
+        .collect();
+    assert_eq!(
+        unused,
+        Vec::<String>::new(),
+        "tests/good/every-key.yaml must use them"
+    );
 }

@@ -8,13 +8,14 @@ mod expectation;
 pub use action::*;
 pub use expectation::*;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use muster_model::Place;
+use muster_model::{Diagnostics, Place};
 
 use crate::expr::{Program, Templated, Tree};
+use crate::manifest;
 
 /// One scenario.
 #[derive(Debug, Clone)]
@@ -45,6 +46,27 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     /// `finally`.
     pub finally: Vec<Step>,
+}
+
+impl Scenario {
+    /// The files that the scenario is made of: its own, and the manifests that it names literally.
+    pub fn source_files(&self) -> Vec<PathBuf> {
+        let mut files = vec![PathBuf::from(self.place.file.path())];
+        for step in self.steps.iter().chain(&self.finally) {
+            let Some(ActionKind::Apply(apply)) = step.action.as_ref().map(|action| &action.kind) else {
+                continue;
+            };
+            for file in &apply.files {
+                let resolved = file.literal().and_then(|pattern| {
+                    manifest::resolve(pattern, file.place(), &self.folder, &mut Diagnostics::new())
+                });
+                files.extend(resolved.unwrap_or_default());
+            }
+        }
+        let mut seen = HashSet::new();
+        files.retain(|file| seen.insert(file.clone()));
+        files
+    }
 }
 
 /// What a cluster must have for a scenario to run there.

@@ -48,7 +48,7 @@ pub(super) fn check(scenario: &Scenario, found: &[Found<'_>], out: &mut Diagnost
 /// The root names that an expression sees.
 fn roots(found: &Found<'_>) -> Vec<&'static str> {
     let mut roots = match found.site {
-        Site::Var(_) => vec!["vars", "namespaces", "cluster", "run"],
+        Site::Var(_) => vec!["vars", "namespaces", "namespace", "cluster", "run"],
         Site::Namespace => vec!["vars", "cluster", "run"],
         Site::Connection => vec!["vars", "namespaces", "namespace", "cluster", "run"],
         Site::Step(_) => vec!["vars", "saved", "namespaces", "namespace", "cluster", "run"],
@@ -83,6 +83,8 @@ struct Names<'s> {
     namespaces: Vec<&'s str>,
     /// Real names that are written in the scenario; `namespace:` takes them too.
     real: Vec<&'s str>,
+    /// Namespaces whose names are made from vars, and so after them.
+    late: Vec<&'s str>,
     connections: &'s [Connection],
 }
 
@@ -105,7 +107,17 @@ impl<'s> Names<'s> {
                 }
                 NamespaceSource::Lease { .. } => None,
             });
+        let late = scenario
+            .namespaces
+            .iter()
+            .filter(|namespace| match &namespace.source {
+                NamespaceSource::Existing(name) | NamespaceSource::Create { name, .. } => {
+                    name.literal().is_none()
+                }
+                NamespaceSource::Lease { .. } => false,
+            });
         Self {
+            late: late.map(|namespace| namespace.alias.as_str()).collect(),
             vars: &scenario.vars,
             namespaces,
             real: real.collect(),
@@ -120,6 +132,11 @@ impl<'s> Names<'s> {
             "vars" => self.var(reference, name, site, out),
             "namespaces" if !self.namespaces.contains(&name.as_str()) => {
                 out.push(unknown("namespace", name, place, self.namespaces.iter().copied()));
+            }
+            "namespaces" if matches!(site, Site::Var(_)) && self.late.contains(&name.as_str()) => {
+                let message =
+                    format!("the namespace `{name}` gets its name from vars, so a var can't read it");
+                out.push(Diagnostic::error("read-too-early", message, place));
             }
             "cluster" if !CLUSTER.contains(&name.as_str()) => {
                 out.push(unknown(

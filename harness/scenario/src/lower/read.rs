@@ -184,8 +184,7 @@ pub(crate) fn list<'n, T>(
             out.push(Diagnostic::error("empty-list", message, &node.place));
             return None;
         }
-        let read: Vec<Option<T>> = items.iter().map(|item| read(item, out)).collect();
-        read.into_iter().collect()
+        all(items.iter().map(|item| read(item, out)), items.len())
     }
 }
 
@@ -199,9 +198,20 @@ pub(crate) fn map<'n, T>(
             out.push(wrong_type(&format!("a map of {what}"), node));
             return None;
         };
-        let read: Vec<Option<T>> = entries.iter().map(|entry| read(entry, out)).collect();
-        read.into_iter().collect()
+        all(entries.iter().map(|entry| read(entry, out)), entries.len())
     }
+}
+
+/// All values, or `None` if one is missing; reads to the end in any case, so that each is reported.
+fn all<T>(read: impl Iterator<Item = Option<T>>, length: usize) -> Option<Vec<T>> {
+    let mut values = Some(Vec::with_capacity(length));
+    for value in read {
+        match (&mut values, value) {
+            (Some(values), Some(value)) => values.push(value),
+            _ => values = None,
+        }
+    }
+    values
 }
 
 /// A map of texts that may hold `${{ }}`.
