@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use muster_cluster::{LogQuery, Selector};
 use muster_model::Object;
 use serde_json::Value;
@@ -17,11 +18,18 @@ use crate::target::{Found, Which};
 
 /// How many pods are looked into.
 const PODS: usize = 3;
-/// How many of a dead container's last lines are shown.
-const LINES: i64 = 5;
+/// How many of a dead container's last lines are looked through, and how many are shown.
+const LINES: i64 = 30;
+const SHOWN: usize = 3;
 
-/// The causes that the objects of a target show: states of pods, last words of containers, warnings.
-pub(crate) async fn of_target(step: &StepContext, found: &Found, objects: &[Arc<Object>]) -> Vec<String> {
+/// The causes that the objects of a target show: states of pods, last words of containers (of one of them, if it is
+/// named), warnings.
+pub(crate) async fn of_target(
+    step: &StepContext,
+    found: &Found,
+    objects: &[Arc<Object>],
+    container: Option<&str>,
+) -> Vec<String> {
     let mut causes = Vec::new();
     let mut pods: Vec<_> = objects
         .iter()
@@ -37,7 +45,7 @@ pub(crate) async fn of_target(step: &StepContext, found: &Found, objects: &[Arc<
         .take(PODS)
         .collect();
     for pod in &troubled {
-        causes.extend(of_pod(step, pod).await);
+        causes.extend(of_pod(step, pod, container).await);
     }
     for object in objects.iter().filter(|object| object.kind() != "Pod") {
         causes.extend(of_conditions(object));
@@ -72,10 +80,13 @@ async fn pods_behind(step: &StepContext, found: &Found, objects: &[Arc<Object>])
     }
 }
 
-async fn of_pod(step: &StepContext, pod: &Object) -> Vec<String> {
+async fn of_pod(step: &StepContext, pod: &Object, only: Option<&str>) -> Vec<String> {
     let mut causes = vec![format!("pod/{}: {}", pod.name(), pod_state(pod))];
     for status in pods::container_statuses(pod) {
         let name = pods::text(status, &["name"]);
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
         if let Some(waiting) = status.get("state").and_then(|state| state.get("waiting")) {
             let message = pods::text(waiting, &["message"]);
             if !message.is_empty() {
@@ -127,9 +138,26 @@ async fn last_words(step: &StepContext, pod: &Object, container: &str, previous:
         }
         lines
     };
-    tokio::time::timeout(Duration::from_secs(3), read)
-        .await
-        .unwrap_or_default()
+    let lines = tokio::time::timeout(Duration::from_secs(3), read).await;
+    telling(lines.unwrap_or_default())
+}
+
+/// Of some last lines those that tell most: complaints, or else the last ones. Stack traces tell a developer of that
+/// program more than a user of it.
+fn telling(lines: Vec<String>) -> Vec<String> {
+    let told = |line: &String| !line.trim().is_empty() && !line.starts_with(char::is_whitespace);
+    let complains = |line: &String| {
+        let line = line.to_lowercase();
+        [
+            "error", "fatal", "panic", "fail", "denied", "refused", "cannot", "can't",
+        ]
+        .iter()
+        .any(|word| line.contains(word))
+    };
+    let told: Vec<String> = lines.into_iter().filter(told).collect();
+    let complaints: Vec<String> = told.iter().filter(|line| complains(line)).cloned().collect();
+    let mut best = if complaints.is_empty() { told } else { complaints };
+    best.split_off(best.len().saturating_sub(SHOWN))
 }
 
 fn of_conditions(object: &Object) -> Vec<String> {
@@ -171,7 +199,7 @@ async fn warnings(step: &StepContext, found: &Found, names: &[String]) -> Vec<St
     let mut events: Vec<_> = listing
         .objects
         .iter()
-        .filter(|event| event.text(&["type"]) == "Warning")
+        .filter(|event| event.text(&["type"]) == "Warning" && !is_before(event, step.mark.time))
         .filter(|event| {
             let about = event.text(&["involvedObject", "name"]);
             names
@@ -198,6 +226,13 @@ async fn warnings(step: &StepContext, found: &Found, names: &[String]) -> Vec<St
     }
     texts.reverse();
     texts
+}
+
+/// Whether an event was last seen before a time; the API gives whole seconds.
+fn is_before(event: &Object, time: Timestamp) -> bool {
+    last_time(event)
+        .parse::<Timestamp>()
+        .is_ok_and(|seen| seen.as_second() < time.as_second())
 }
 
 /// The time at which an event was last seen, as text that sorts.
@@ -241,4 +276,23 @@ pub(crate) fn main_container(pod: &Object) -> Option<String> {
             .first()
             .map(|container| pods::text(container, &["name"]).to_owned())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<String> {
+        telling(text.lines().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn complaints_come_before_other_lines_and_stack_traces_never() {
+        assert_eq!(
+            lines("start\nFatal run error: x\nstopping\nmain.main\n\t/main.go:1"),
+            ["Fatal run error: x"]
+        );
+        assert_eq!(lines("a\nb\nc\nd\n    at x"), ["b", "c", "d"]);
+        assert!(lines("").is_empty());
+    }
 }

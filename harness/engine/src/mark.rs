@@ -33,6 +33,8 @@ pub(crate) struct Floors {
 pub(crate) struct Mark {
     /// For the offsets in histories.
     pub(crate) at: Instant,
+    /// Wall-clock time, for events of the cluster.
+    pub(crate) time: Timestamp,
     /// What was known of containers.
     pub(crate) floors: Arc<Floors>,
 }
@@ -42,6 +44,7 @@ impl Mark {
     pub(crate) fn now(floors: Floors) -> Self {
         Self {
             at: Instant::now(),
+            time: Timestamp::now(),
             floors: Arc::new(floors),
         }
     }

@@ -242,7 +242,7 @@ impl Observe for CrashObserver {
             return Vec::new();
         };
         let pods: Vec<_> = track.read().pods.values().cloned().collect();
-        causes::of_target(&self.step, track.found(), &pods).await
+        causes::of_target(&self.step, track.found(), &pods, self.container.as_deref()).await
     }
 
     fn help(&self) -> Vec<String> {

@@ -304,7 +304,7 @@ impl LogObserver {
             );
         }
         let (mismatches, nearest) = nearest(wanted, lines);
-        let seen = format!("{} lines of {display} since the mark, none matches", lines.len());
+        let seen = format!("no line of {display} since the mark matches");
         (Answer::Differs { seen, mismatches }, nearest)
     }
 
@@ -447,7 +447,7 @@ impl Observe for LogObserver {
             return Vec::new();
         };
         let pods: Vec<_> = track.read().pods.values().cloned().collect();
-        causes::of_target(&self.step, track.found(), &pods).await
+        causes::of_target(&self.step, track.found(), &pods, self.container.as_deref()).await
     }
 
     fn help(&self) -> Vec<String> {

@@ -361,7 +361,7 @@ impl Observe for ObjectObserver {
 
     async fn causes(&mut self) -> Vec<String> {
         match self.watched.found() {
-            Some(found) => causes::of_target(self.watched.step(), found, &self.watched.objects()).await,
+            Some(found) => causes::of_target(self.watched.step(), found, &self.watched.objects(), None).await,
             None => Vec::new(),
         }
     }

@@ -262,7 +262,7 @@ impl Observe for ReadyObserver {
         match self.pods.found() {
             Some(found) => {
                 let all: Vec<_> = objects.into_iter().chain(pods).collect();
-                causes::of_target(self.pods.step(), found, &all).await
+                causes::of_target(self.pods.step(), found, &all, None).await
             }
             None => Vec::new(),
         }

@@ -52,12 +52,48 @@ fn walk(path: &mut Vec<String>, before: Option<&Value>, after: Option<&Value>, f
     found.insert(path.clone(), (before.cloned(), after.cloned()));
 }
 
-/// Adds later changes: the first value before and the last value after remain.
+/// Adds later changes: the first value before and the last value after remain. A change within a value that an
+/// earlier one set, or of a value in which an earlier one changed something, becomes one change with it.
 pub(super) fn merge(all: &mut Changes, later: Changes) {
     for (path, (before, after)) in later {
-        all.entry(path)
-            .and_modify(|known| known.1.clone_from(&after))
-            .or_insert((before, after));
+        if let Some(known) = all.get_mut(&path) {
+            known.1 = after;
+        } else if let Some((outer, known)) = all.iter_mut().find(|(outer, _)| path.starts_with(outer)) {
+            put(&mut known.1, &path[outer.len()..], after);
+        } else {
+            let within: Vec<_> = all
+                .keys()
+                .filter(|inner| inner.starts_with(&path))
+                .cloned()
+                .collect();
+            let mut first = before;
+            for inner in within {
+                if let Some((value, _)) = all.remove(&inner) {
+                    put(&mut first, &inner[path.len()..], value);
+                }
+            }
+            all.insert(path, (first, after));
+        }
+    }
+}
+
+/// Sets or removes a value within another. Where there is no map for it, others have changed it: nothing is done.
+fn put(whole: &mut Option<Value>, path: &[String], value: Option<Value>) {
+    let Some((last, parents)) = path.split_last() else {
+        return;
+    };
+    let parent = whole
+        .as_mut()
+        .and_then(|whole| parents.iter().try_fold(whole, |value, key| value.get_mut(key)))
+        .and_then(Value::as_object_mut);
+    match (parent, value) {
+        (Some(parent), Some(value)) => {
+            parent.insert(last.clone(), value);
+        }
+        (Some(parent), None) => {
+            parent.remove(last);
+        }
+        (None, _) => {}
     }
 }
 
@@ -110,6 +146,30 @@ mod tests {
         merge(&mut all, changes(&second, &third));
         let (patch, left) = restore(&all, &third);
         assert_eq!(patch, json!({"spec": {"dsn": "sqlite", "type": null}}));
+        assert!(left.is_empty());
+    }
+
+    #[test]
+    fn a_map_that_was_added_and_then_grew_goes_away_whole() {
+        let bare = json!({"metadata": {"name": "x"}});
+        let added = json!({"metadata": {"name": "x", "annotations": {"a": "1"}}});
+        let grown = json!({"metadata": {"name": "x", "annotations": {"a": "1", "b": "2"}}});
+        let mut all = changes(&bare, &added);
+        merge(&mut all, changes(&added, &grown));
+        let (patch, left) = restore(&all, &grown);
+        assert_eq!(patch, json!({"metadata": {"annotations": null}}));
+        assert!(left.is_empty());
+    }
+
+    #[test]
+    fn a_map_that_was_changed_and_then_removed_comes_back_as_it_was_first() {
+        let first = json!({"spec": {"store": {"type": "sqlite", "keep": 1}}});
+        let second = json!({"spec": {"store": {"type": "pg", "keep": 1}}});
+        let third = json!({"spec": {}});
+        let mut all = changes(&first, &second);
+        merge(&mut all, changes(&second, &third));
+        let (patch, left) = restore(&all, &third);
+        assert_eq!(patch, first);
         assert!(left.is_empty());
     }
 
