@@ -30,6 +30,13 @@ impl<W: Write> Terminal<W> {
             .iter()
             .filter(|(_, s)| s.verdict.is_none())
             .collect();
+        if let (Some(preparing), true) = (&self.preparing, open.is_empty()) {
+            let doing = match preparing.seen.as_str() {
+                "" => preparing.subject.clone(),
+                seen => format!("{}: {seen}", preparing.subject),
+            };
+            return vec![self.status_line(frame, "preparing the cluster", now, preparing.began_us, &doing)];
+        }
         let many = open.len() > 1;
         open.into_iter()
             .map(|(index, scenario)| {
@@ -49,23 +56,23 @@ impl<W: Write> Terminal<W> {
                     None => ("starting".to_owned(), now, String::new()),
                 };
                 let name = if many { format!("{title}: {name}") } else { name };
-                let elapsed = duration(now.saturating_sub(began) / 1000);
-                let head = fit(
-                    &format!("  {frame} {name}  {elapsed}"),
-                    self.options.width.saturating_sub(1),
-                );
-                let room = self.options.width.saturating_sub(head.width() + 3);
-                let tail = if doing.is_empty() || room < 10 {
-                    String::new()
-                } else {
-                    fit(&visible(&doing), room)
-                };
-                if tail.is_empty() {
-                    head
-                } else {
-                    format!("{head}  {}", paint(self.palette.dim, &tail))
-                }
+                self.status_line(frame, &name, now, began, &doing)
             })
             .collect()
+    }
+
+    /// A line about what runs: its name, for how long, and what it does.
+    fn status_line(&self, frame: char, name: &str, now: u64, began: u64, doing: &str) -> String {
+        let elapsed = duration(now.saturating_sub(began) / 1000);
+        let head = fit(
+            &format!("  {frame} {name}  {elapsed}"),
+            self.options.width.saturating_sub(1),
+        );
+        let room = self.options.width.saturating_sub(head.width() + 3);
+        if doing.is_empty() || room < 10 {
+            return head;
+        }
+        let tail = fit(&visible(doing), room);
+        format!("{head}  {}", paint(self.palette.dim, &tail))
     }
 }

@@ -26,6 +26,15 @@ pub struct Terminal<W> {
     /// When the last event came, and its time in the run.
     pub(super) clock: (Instant, u64),
     pub(super) failed: Option<io::Error>,
+    /// What the preparation of the cluster waits for.
+    pub(super) preparing: Option<Preparing>,
+}
+
+/// A wait of the run itself.
+pub(super) struct Preparing {
+    pub(super) subject: String,
+    pub(super) seen: String,
+    pub(super) began_us: u64,
 }
 
 impl<W: Write> Terminal<W> {
@@ -39,6 +48,7 @@ impl<W: Write> Terminal<W> {
             section: None,
             drawn: 0,
             clock: (Instant::now(), 0),
+            preparing: None,
             failed: None,
         }
     }
@@ -108,7 +118,7 @@ impl<W: Write> Terminal<W> {
 
     fn tell(&mut self, event: &Event, text: &mut String) {
         let Some(scenario) = event.scope.scenario else {
-            return self.tell_run(&event.kind, text);
+            return self.tell_run(event, text);
         };
         match (&event.kind, event.scope.step) {
             (EventKind::ScenarioStarted { .. }, None) if self.is_alone() => self.enter(scenario, text),
@@ -156,8 +166,8 @@ impl<W: Write> Terminal<W> {
         }
     }
 
-    fn tell_run(&mut self, kind: &EventKind, text: &mut String) {
-        match kind {
+    fn tell_run(&mut self, event: &Event, text: &mut String) {
+        match &event.kind {
             EventKind::RunStarted {
                 run,
                 version,
@@ -175,7 +185,26 @@ impl<W: Write> Terminal<W> {
                 let line = format!("cluster {name} {version} at {server}, {}", count(*nodes, "node"));
                 push(text, &paint(self.palette.dim, &visible(&line)));
             }
+            EventKind::WaitStarted {
+                subject, within_ms, ..
+            } => {
+                self.preparing = Some(Preparing {
+                    subject: subject.clone(),
+                    seen: String::new(),
+                    began_us: event.mono_us,
+                });
+                if self.options.waits && !self.options.live {
+                    let line = format!("  … waits up to {} for {}", limit(*within_ms), visible(subject));
+                    push(text, &paint(self.palette.dim, &line));
+                }
+            }
+            EventKind::Observed { seen } => {
+                if let Some(preparing) = &mut self.preparing {
+                    preparing.seen.clone_from(seen);
+                }
+            }
             EventKind::Prepared { what, elapsed_ms } => {
+                self.preparing = None;
                 let line = format!("prepared {} in {}", visible(what), duration(*elapsed_ms));
                 push(text, &paint(self.palette.dim, &line));
             }
