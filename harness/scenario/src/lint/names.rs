@@ -22,10 +22,17 @@ pub(super) fn check(scenario: &Scenario, found: &[Found<'_>], out: &mut Diagnost
     let names = Names::new(scenario);
     for one in found {
         let roots = roots(one);
-        one.program
-            .check(&roots)
-            .into_iter()
-            .for_each(|diagnostic| out.push(diagnostic));
+        for diagnostic in one.program.check(&roots) {
+            let root = one
+                .references
+                .iter()
+                .find(|reference| reference.place == diagnostic.place);
+            let home = root.and_then(|reference| home(&reference.path[0]));
+            out.push(match home {
+                Some(home) if diagnostic.code == "unknown-name" => diagnostic.help(home),
+                _ => diagnostic,
+            });
+        }
         for reference in one
             .references
             .iter()
@@ -57,6 +64,19 @@ fn roots(found: &Found<'_>) -> Vec<&'static str> {
         roots.push("self");
     }
     roots
+}
+
+/// Where a root name that isn't seen here has its place.
+fn home(root: &str) -> Option<&'static str> {
+    Some(match root {
+        "inputs" => {
+            "`inputs` is what manifests read that are applied with `with`; a scenario's own values are `vars`"
+        }
+        "self" => "`self` is what is observed: in `cel`, `save`, `$cel`",
+        "saved" => "`saved` is what steps saved: it can't be read before them",
+        "each" | "matrix" => "`for_each` and `matrix` are not supported by this version yet",
+        _ => return None,
+    })
 }
 
 /// "there is no {what} `x`", with the nearest of the known ones.

@@ -5,6 +5,8 @@
 
 mod parse;
 mod syntax;
+#[cfg(test)]
+mod tests;
 
 pub use parse::{parse_manifest, parse_scenario};
 
