@@ -17,6 +17,8 @@ mod report;
 pub mod run;
 mod signals;
 
+use std::ffi::OsString;
+
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
@@ -28,9 +30,14 @@ pub fn enter_if_child() {
     muster_provision::enter_if_child();
 }
 
-/// Parses the arguments, runs the command, gives the exit code.
+/// Parses the process's arguments, runs the command, gives the exit code.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    main_from(std::env::args_os())
+}
+
+/// As [`main`], with given arguments; the first is the program's name.
+pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let wrong = error.use_stderr();
