@@ -194,7 +194,11 @@ fn panic_text(payload: Box<dyn std::any::Any + Send>) -> String {
 }
 
 async fn body(ctx: &Arc<Context>) -> End {
-    if let Err(trouble) = namespaces::set_up(ctx).await {
+    let set_up = tokio::select! {
+        set_up = namespaces::set_up(ctx) => set_up,
+        () = ctx.interrupted() => Err(Trouble::Interrupted),
+    };
+    if let Err(trouble) = set_up {
         return End::of(trouble, false);
     }
     let limit = ctx.scenario.timeout.unwrap_or(ctx.options.defaults.scenario);

@@ -20,6 +20,9 @@ use crate::mark::{Floor, Floors};
 use crate::pods;
 use crate::target::Found;
 
+/// How long lines may be on their way.
+const CATCH_UP: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// All tracks of a scenario.
 pub(crate) struct Book {
     cluster: Cluster,
@@ -84,7 +87,9 @@ impl Book {
 pub(crate) async fn floors(cluster: &Cluster, tracks: &[Arc<Track>]) -> Result<Floors, ApiError> {
     let mut floors = Floors::default();
     for track in tracks {
-        for pod in track.list(cluster).await? {
+        let pods = track.list(cluster).await?;
+        track.add_ends(&pods);
+        for pod in pods {
             let uid = pod.uid().to_owned();
             for status in pods::container_statuses(&pod) {
                 let name = pods::text(status, &["name"]).to_owned();
@@ -134,6 +139,33 @@ pub(crate) async fn floors(cluster: &Cluster, tracks: &[Arc<Track>]) -> Result<F
         }
     }
     Ok(floors)
+}
+
+/// Waits until a track holds what there is now: the ends by a fresh list, and of each followed container that runs its
+/// last line. An error text if that line doesn't come.
+///
+/// # Errors
+/// The API server's.
+pub(crate) async fn catch_up(cluster: &Cluster, track: &Arc<Track>) -> Result<Result<(), String>, ApiError> {
+    let floors = floors(cluster, std::slice::from_ref(track)).await?;
+    for (id, floor) in floors.instances {
+        let Floor::Running(Some(last)) = floor else {
+            continue;
+        };
+        let arrived = track.wait_until(|data| {
+            data.lines
+                .iter()
+                .rev()
+                .any(|line| line.container_id == id && line.time >= last)
+        });
+        if tokio::time::timeout(CATCH_UP, arrived).await.is_err() {
+            return Ok(Err(format!(
+                "the last line of a container of {} did not arrive",
+                track.found().display()
+            )));
+        }
+    }
+    Ok(Ok(()))
 }
 
 /// The container of a pod that is meant where none is named: the only one, or the default by kubectl's annotation.

@@ -201,6 +201,22 @@ impl Track {
             .map_or(since, |version| *version)
     }
 
+    /// Waits until what is known satisfies a condition.
+    pub(super) async fn wait_until(&self, condition: impl Fn(&TrackData) -> bool) {
+        let mut receiver = self.version.subscribe();
+        loop {
+            receiver.borrow_and_update();
+            if condition(&self.read()) || receiver.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Notes the ends that a list of its own shows.
+    pub(super) fn add_ends(&self, pods: &[Arc<Object>]) {
+        self.update(|data| note_ends(data, pods));
+    }
+
     /// A failure that ended the watch.
     pub(crate) fn error(&self) -> Option<ApiError> {
         lock(&self.error).clone()
@@ -326,6 +342,10 @@ fn note(data: &mut TrackData, owner: Option<Arc<Object>>, pods: &[Arc<Object>]) 
         .iter()
         .map(|pod| (pod.uid().to_owned(), Arc::clone(pod)))
         .collect();
+    note_ends(data, pods);
+}
+
+fn note_ends(data: &mut TrackData, pods: &[Arc<Object>]) {
     for pod in pods {
         for status in pods::container_statuses(pod) {
             let container = pods::text(status, &["name"]).to_owned();

@@ -12,6 +12,7 @@ use muster_scenario::ast::CrashSubject;
 use muster_scenario::matching::Bound;
 use serde_json::{Value, json};
 
+use crate::book;
 use crate::book::{End, Track};
 use crate::causes;
 use crate::context::StepContext;
@@ -74,18 +75,24 @@ impl CrashObserver {
         }
     }
 
+    /// The track of the target; an error text if its kind isn't served yet.
+    async fn open(&mut self) -> Result<Result<Arc<Track>, String>, Trouble> {
+        if let Some(track) = &self.track {
+            return Ok(Ok(Arc::clone(track)));
+        }
+        let found = match await_kind(&self.step, &self.subject.target, &self.namespace).await? {
+            Ok(found) => found,
+            Err(unserved) => return Ok(Err(unserved)),
+        };
+        let track = self.step.ctx.book.track(found);
+        self.track = Some(Arc::clone(&track));
+        Ok(Ok(track))
+    }
+
     async fn look(&mut self, wait: bool) -> Result<Sighting, Trouble> {
-        let track = match &self.track {
-            Some(track) => Arc::clone(track),
-            None => {
-                let found = match await_kind(&self.step, &self.subject.target, &self.namespace).await? {
-                    Ok(found) => found,
-                    Err(unserved) => return Ok(Answer::Unknown(unserved).into()),
-                };
-                let track = self.step.ctx.book.track(found);
-                self.track = Some(Arc::clone(&track));
-                track
-            }
+        let track = match self.open().await? {
+            Ok(track) => track,
+            Err(unserved) => return Ok(Answer::Unknown(unserved).into()),
         };
         let first = self.version == 0;
         if wait || first {
@@ -215,7 +222,15 @@ impl Observe for CrashObserver {
     }
 
     async fn fresh(&mut self) -> Result<Sighting, Trouble> {
-        self.look(false).await
+        let track = match self.open().await? {
+            Ok(track) => track,
+            Err(unserved) => return Ok(Answer::Unknown(unserved).into()),
+        };
+        let caught_up = book::catch_up(&self.step.cluster, &track).await;
+        match caught_up.map_err(|error| Trouble::from_api(&error, &self.subject.target.place))? {
+            Ok(()) => self.look(false).await,
+            Err(why) => Ok(Answer::Unknown(why).into()),
+        }
     }
 
     fn subject(&self) -> String {
