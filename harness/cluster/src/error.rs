@@ -303,7 +303,7 @@ impl ApiError {
                 Some("is the CustomResourceDefinition installed? kubectl api-resources lists what is served".to_owned())
             }
             ErrorClass::Conflict if self.message.contains("conflict with") => {
-                Some("another field manager owns the field: leave it out, or apply with force".to_owned())
+                Some("another field manager owns the field: leave it out of the manifest, or use `patch`, which takes it over".to_owned())
             }
             _ => None,
         };
@@ -457,7 +457,7 @@ mod tests {
         assert_eq!(error.causes[0].field, ".spec.replicas");
         let text = error.to_string();
         assert_eq!(text.matches("conflict with").count(), 1, "{text}");
-        assert!(text.contains("apply with force"), "{text}");
+        assert!(text.contains("which takes it over"), "{text}");
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub fn failure(failure: &Failure, palette: &Palette) -> Vec<String> {
         failure
             .mismatches
             .iter()
+            // The nearest line as a whole was shown just now.
+            .filter(|m| !(m.path.is_empty() && m.found == failure.nearest))
             .map(|m| visible(&m.to_string()))
             .collect(),
     );

@@ -75,6 +75,14 @@ impl Lab {
         up::up(options, progress).await
     }
 
+    /// The name of the lab of this machine, if there is one: only one can be.
+    ///
+    /// # Errors
+    /// Only when the registration can't be read.
+    pub fn current() -> Result<Option<String>, ProvisionError> {
+        Ok(registry::Registration::current()?.map(|lab| lab.name))
+    }
+
     /// Says what there is of a lab. Changes nothing and needs no lock.
     ///
     /// # Errors

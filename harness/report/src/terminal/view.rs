@@ -127,7 +127,7 @@ impl<W: Write> Terminal<W> {
                     subject, within_ms, ..
                 },
                 Some(_),
-            ) if self.options.waits && !self.options.live => {
+            ) if self.options.waits && !self.options.live && self.is_alone() => {
                 self.enter(scenario, text);
                 let line = format!("  … waits up to {} for {}", limit(*within_ms), visible(subject));
                 push(text, &paint(self.palette.dim, &line));

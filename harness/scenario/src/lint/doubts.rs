@@ -1,6 +1,6 @@
 //! Doubts: scenarios that run but may not say what was meant.
 //!
-//! Invariant: warnings only, each with its reason and a way to silence it.
+//! Invariant: each with its reason and a way out; only what any element could satisfy is an error.
 
 use std::collections::HashSet;
 
@@ -19,8 +19,22 @@ pub(super) fn check(
     out: &mut Diagnostics,
 ) {
     steps(scenario).for_each(|step| stale_ready(step, out));
+    steps(scenario).for_each(|step| unkeyed(step, out));
     unseen(scenario, applied, out);
     unused(scenario, found, out);
+}
+
+/// An element of `containers`, `conditions` and the like that doesn't say which one is meant: any could match.
+fn unkeyed(step: &Step, out: &mut Diagnostics) {
+    for expectation in &step.expect {
+        if let Subject::Object(subject) = &expectation.subject {
+            for check in &subject.checks {
+                if let ObjectCheck::Match(pattern) = check {
+                    pattern.lint_keyed(out);
+                }
+            }
+        }
+    }
 }
 
 /// `ready: X` after a patch of something else: X may not have noticed yet and still be ready from before.
