@@ -2,7 +2,7 @@
 //!
 //! Invariant: a cluster that is not there is an error that says how to get one; none is brought up unasked.
 
-use muster_cluster::{Cluster, ConnectOptions};
+use muster_cluster::{Cluster, ConnectError, ConnectOptions};
 use muster_provision::{Lab, LabPhase};
 use muster_scenario::Config;
 use muster_scenario::config::Provider;
@@ -57,6 +57,9 @@ pub async fn connect(args: &ClusterArgs, config: Option<&Config>) -> Result<Conn
                 options,
             })
         }
+        Err(error @ ConnectError::NoConfig) => Err(NotConnected::environment(format!(
+            "{error}; without a cluster, `muster cluster up --provider lab` brings one up for `--cluster lab`"
+        ))),
         Err(error) => Err(NotConnected::environment(error.to_string())),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: all errors of all files are shown in one go.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use muster_model::Diagnostics;
@@ -31,7 +32,7 @@ pub(crate) fn load(paths: &[PathBuf], selectors: &[String]) -> Result<Vec<Scenar
     select(scenarios, selectors)
 }
 
-/// Those of the scenarios that all selectors choose.
+/// Those of the scenarios that all selectors choose; that there is none is told here.
 pub(crate) fn select(scenarios: Vec<Scenario>, selectors: &[String]) -> Result<Vec<Scenario>, ExitCode> {
     let mut parsed = Vec::new();
     for text in selectors {
@@ -43,8 +44,36 @@ pub(crate) fn select(scenarios: Vec<Scenario>, selectors: &[String]) -> Result<V
             }
         }
     }
-    Ok(scenarios
+    let (chosen, others): (Vec<_>, Vec<_>) = scenarios
         .into_iter()
-        .filter(|scenario| parsed.iter().all(|selector| selector.matches(&scenario.labels)))
-        .collect())
+        .partition(|scenario| parsed.iter().all(|selector| selector.matches(&scenario.labels)));
+    if chosen.is_empty() {
+        console::error(nothing(&others, selectors));
+        return Err(ExitCode::NothingSelected);
+    }
+    Ok(chosen)
+}
+
+/// Why no scenario was selected.
+fn nothing(scenarios: &[Scenario], selectors: &[String]) -> String {
+    if scenarios.is_empty() {
+        return "no scenario was selected: there is none; a scenario file has a top-level `scenario:`"
+            .to_owned();
+    }
+    let labels: BTreeSet<_> = scenarios
+        .iter()
+        .flat_map(|scenario| &scenario.labels)
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let labels: Vec<_> = labels.into_iter().collect();
+    format!(
+        "no scenario was selected: none of {} has {}; their labels: {}",
+        scenarios.len(),
+        selectors.join(","),
+        if labels.is_empty() {
+            "none".to_owned()
+        } else {
+            labels.join(", ")
+        }
+    )
 }

@@ -51,10 +51,6 @@ async fn run(config: Option<PathBuf>, args: RunArgs) -> Result<ExitCode, ExitCod
     let config = configuration(config)?;
     let scenarios = load::load(&args.paths, &args.selectors)?;
     let vars = variables(&args.vars, &scenarios)?;
-    if scenarios.is_empty() {
-        console::error("no scenario was selected");
-        return Err(ExitCode::NothingSelected);
-    }
     let session = Session::start(&args)?;
     session.recorder.emit(
         &Scope::run(),
@@ -91,7 +87,7 @@ fn variables(given: &[String], scenarios: &[Scenario]) -> Result<BTreeMap<String
             console::error(format!("--var {text}: write NAME=VALUE"));
             return Err(ExitCode::Usage);
         };
-        if !declared.contains(name) && !scenarios.is_empty() {
+        if !declared.contains(name) {
             let known: Vec<_> = declared.iter().copied().collect();
             console::error(format!(
                 "--var {name}: no selected scenario has this variable; there are {}",
@@ -101,6 +97,15 @@ fn variables(given: &[String], scenarios: &[Scenario]) -> Result<BTreeMap<String
                     known.join(", ")
                 }
             ));
+            return Err(ExitCode::Usage);
+        }
+        let wrong = scenarios
+            .iter()
+            .flat_map(|scenario| &scenario.vars)
+            .filter(|var| var.name == name)
+            .find_map(|var| Some((muster_engine::wrong_var(var, value)?, &var.place)));
+        if let Some((wrong, place)) = wrong {
+            console::error(format!("{wrong} ({place})"));
             return Err(ExitCode::Usage);
         }
         vars.insert(name.to_owned(), value.to_owned());

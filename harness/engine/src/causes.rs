@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::book::default_container;
 use crate::context::StepContext;
 use crate::expect::readiness::pod_state;
+use crate::options::Keep;
 use crate::pods;
 use crate::target::{Found, Which};
 
@@ -249,8 +250,15 @@ pub(crate) fn last_time(event: &Object) -> String {
     String::new()
 }
 
-/// What to run to see what there is.
-pub(crate) fn look_hint(found: &Found) -> String {
+/// What to look at to see what there is: a namespace of the scenario is gone by the time that somebody reads this.
+pub(crate) fn look_hint(step: &StepContext, found: &Found) -> String {
+    let goes = found
+        .namespace
+        .as_ref()
+        .is_some_and(|namespace| step.ctx.is_own_namespace(namespace));
+    if goes && step.ctx.options.keep == Keep::Never {
+        return "the evidence lists what there was; `--keep on-failure` leaves it in the cluster".to_owned();
+    }
     let namespace = found
         .namespace
         .as_ref()

@@ -30,3 +30,4 @@ mod wait;
 pub use options::{Defaults, Keep, RunOptions};
 pub use run::{Plan, RunOutcome, run};
 pub use undo::clean;
+pub use values::wrong_var;

@@ -216,14 +216,26 @@ impl Runner<'_> {
                 ).into())
             }
         };
-        let (effects, summary) = match (&self.step.fails, result) {
+        let ended = match (&self.step.fails, result) {
             (None, Ok(effects)) => {
                 let summary = effects.summary.clone();
-                (effects, summary)
+                Ok((effects, summary))
             }
-            (None, Err(error)) => return Err(error.trouble),
-            (Some(wanted), Ok(effects)) => return Err(succeeded(wanted, &effects)),
-            (Some(wanted), Err(error)) => failed_as_wanted(context, wanted, error)?,
+            (None, Err(error)) => Err(error.trouble),
+            (Some(wanted), Ok(effects)) => Err(succeeded(wanted, &effects)),
+            (Some(wanted), Err(error)) => failed_as_wanted(context, wanted, error),
+        };
+        let (effects, summary) = match ended {
+            Ok(ended) => ended,
+            Err(Trouble::Interrupted) => return Err(Trouble::Interrupted),
+            Err(trouble) => {
+                // A failure is an answer too.
+                context.emit(EventKind::ActionFinished {
+                    summary: steps::summary(action),
+                    elapsed_ms: millis(began.elapsed()),
+                });
+                return Err(trouble);
+            }
         };
         context.emit(EventKind::ActionFinished {
             summary,

@@ -55,16 +55,8 @@ fn value_of(ctx: &Context, var: &Var, namespace: &str) -> Result<Value, Trouble>
                 .map_err(|error| Trouble::from_eval(&error))?;
             match given {
                 None => Ok(declared),
-                Some(text) => typed(text, &declared).ok_or_else(|| {
-                    Trouble::failed(
-                        format!(
-                            "--var {}={text} is no {}, as the scenario declares it",
-                            var.name,
-                            kind(&declared)
-                        ),
-                        &var.place,
-                    )
-                }),
+                Some(text) => typed(text, &declared)
+                    .ok_or_else(|| Trouble::failed(not_of_type(var, text, &declared), &var.place)),
             }
         }
         (_, Some(text)) => Ok(json!(text)),
@@ -81,6 +73,26 @@ fn value_of(ctx: &Context, var: &Var, namespace: &str) -> Result<Value, Trouble>
             .help(format!("set {name}, or give --var {}=VALUE", var.name))),
         },
     }
+}
+
+/// What is wrong with a text given for a variable by `--var`: it is not of the type that the scenario declares. A value
+/// that is made of other values is only known in the run.
+pub fn wrong_var(var: &Var, text: &str) -> Option<String> {
+    let VarSource::Value(tree) = &var.source else {
+        return None;
+    };
+    let declared = tree.literal()?;
+    typed(text, &declared)
+        .is_none()
+        .then(|| not_of_type(var, text, &declared))
+}
+
+fn not_of_type(var: &Var, text: &str, declared: &Value) -> String {
+    format!(
+        "--var {}={text} is no {}, as the scenario declares it",
+        var.name,
+        kind(declared)
+    )
 }
 
 /// The text of `--var` as the type of the declared value.

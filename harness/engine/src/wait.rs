@@ -436,7 +436,7 @@ impl Wait<'_> {
         let message = &failure.message;
         failure
             .mismatches
-            .retain(|m| !(m.path.is_empty() && message.contains(&m.found)));
+            .retain(|m| !(m.path.is_empty() && m.hint.is_none() && message.contains(&m.found)));
         let causes = tokio::time::timeout(Duration::from_secs(10), self.observer.causes()).await;
         failure.causes.extend(causes.unwrap_or_default());
         failure

@@ -262,7 +262,7 @@ impl Observe for CrashObserver {
 
     fn help(&self) -> Vec<String> {
         match &self.track {
-            Some(track) if track.read().pods.is_empty() => vec![causes::look_hint(track.found())],
+            Some(track) if track.read().pods.is_empty() => vec![causes::look_hint(&self.step, track.found())],
             _ => Vec::new(),
         }
     }

@@ -16,8 +16,8 @@ use crate::book;
 use crate::book::{Line, Track, TrackData};
 use crate::causes;
 use crate::context::StepContext;
-use crate::expect::bind_optional;
 use crate::expect::watched::describe;
+use crate::expect::{bind_optional, prefixed};
 use crate::failure::Trouble;
 use crate::mark::Effects;
 use crate::pods;
@@ -222,6 +222,7 @@ impl LogObserver {
                 }
                 Err(mismatches) => {
                     let seen = format!("{number} lines of {display} match");
+                    let mismatches = prefixed("count", mismatches);
                     (Answer::Differs { seen, mismatches }, String::new())
                 }
             };
@@ -450,7 +451,11 @@ impl Observe for LogObserver {
         } else {
             ""
         };
-        format!("{what} of {}{from}: {}", self.display(), wanted.join(", "))
+        let text = format!("{what} of {}{from}: {}", self.display(), wanted.join(", "));
+        match &self.count {
+            Some(count) => format!("{text}, count {}", count.summary()),
+            None => text,
+        }
     }
 
     fn nearest(&self) -> String {
@@ -468,7 +473,7 @@ impl Observe for LogObserver {
     fn help(&self) -> Vec<String> {
         match &self.track {
             Some(track) if track.read().pods.is_empty() && matches!(track.found().which, Which::Name(_)) => {
-                vec![causes::look_hint(track.found())]
+                vec![causes::look_hint(&self.step, track.found())]
             }
             _ => Vec::new(),
         }

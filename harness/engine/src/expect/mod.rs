@@ -13,6 +13,7 @@ pub(crate) mod watched;
 
 use std::sync::Arc;
 
+use muster_model::Mismatch;
 use muster_scenario::ast::{Expectation, Subject};
 use muster_scenario::expr::EvalError;
 use muster_scenario::matching::{Outcome, Pattern};
@@ -89,3 +90,14 @@ pub(crate) fn bind_optional(
 }
 
 pub(crate) use watched::describe;
+
+/// The differences of a part, with its name before their paths.
+pub(crate) fn prefixed(path: &str, mismatches: Vec<Mismatch>) -> Vec<Mismatch> {
+    mismatches
+        .into_iter()
+        .map(|m| Mismatch {
+            path: format!("{path}{}", m.path),
+            ..m
+        })
+        .collect()
+}

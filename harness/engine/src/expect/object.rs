@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::causes;
 use crate::context::StepContext;
+use crate::expect::prefixed;
 use crate::expect::watched::{Look, Watched};
 use crate::failure::Trouble;
 use crate::mark::Effects;
@@ -298,16 +299,6 @@ fn keep_nearest(
     }
 }
 
-fn prefixed(path: &str, mismatches: Vec<Mismatch>) -> Vec<Mismatch> {
-    mismatches
-        .into_iter()
-        .map(|m| Mismatch {
-            path: format!("{path}{}", m.path),
-            ..m
-        })
-        .collect()
-}
-
 fn list(objects: &[&Arc<Object>]) -> Value {
     Value::Array(objects.iter().map(|object| object.0.clone()).collect())
 }
@@ -369,7 +360,7 @@ impl Observe for ObjectObserver {
     fn help(&self) -> Vec<String> {
         match self.watched.found() {
             Some(found) if self.watched.objects().is_empty() && self.absent.is_none() => {
-                vec![causes::look_hint(found)]
+                vec![causes::look_hint(self.watched.step(), found)]
             }
             _ => Vec::new(),
         }

@@ -270,7 +270,7 @@ impl Observe for ReadyObserver {
 
     fn help(&self) -> Vec<String> {
         match self.pods.found() {
-            Some(found) if self.objects().0.is_empty() => vec![causes::look_hint(found)],
+            Some(found) if self.objects().0.is_empty() => vec![causes::look_hint(self.pods.step(), found)],
             _ => Vec::new(),
         }
     }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::connections::AskError;
 use crate::context::StepContext;
-use crate::expect::bind_optional;
+use crate::expect::{bind_optional, prefixed};
 use crate::failure::{FailureFacts, Trouble};
 use crate::steps::fails;
 use crate::wait::{Answer, Observe, Sighting};
@@ -151,7 +151,11 @@ impl SqlObserver {
         let outcome = match (&self.rows, &self.value) {
             (Some(pattern), _) => pattern.check(&rows),
             (None, Some(pattern)) => match single(&rows) {
-                Some(value) => pattern.check(&value),
+                Some(value) => match pattern.check(&value) {
+                    Outcome::Holds => Outcome::Holds,
+                    Outcome::Differs(mismatches) => Outcome::Differs(prefixed("value", mismatches)),
+                    Outcome::Invalid(mismatches) => Outcome::Invalid(prefixed("value", mismatches)),
+                },
                 None => Outcome::Differs(vec![Mismatch::new(
                     "value",
                     "one row with one column",

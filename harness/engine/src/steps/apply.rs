@@ -164,8 +164,24 @@ async fn apply_all(
     }
 }
 
+/// A name must be a text: `off`, `1` and `null` are none in YAML.
+fn named(manifest: &Manifest) -> Result<(), ActionError> {
+    let name = manifest.value.get("metadata").and_then(|m| m.get("name"));
+    let kind = match name {
+        Some(Value::Bool(_)) => "boolean",
+        Some(Value::Number(_)) => "number",
+        _ => return Ok(()),
+    };
+    let shown = name.map(Value::to_string).unwrap_or_default();
+    let message = format!("metadata.name is the {kind} {shown}, as YAML reads it");
+    Err(Trouble::failed(message, &manifest.place)
+        .help("quote the name")
+        .into())
+}
+
 async fn apply_one(step: &StepContext, apply: &Apply, manifest: &Manifest) -> Result<Object, ActionError> {
     let place = &manifest.place;
+    named(manifest)?;
     let api_version = manifest.value.get("apiVersion").and_then(Value::as_str);
     let kind = step
         .cluster

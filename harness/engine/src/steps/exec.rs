@@ -15,6 +15,9 @@ use crate::steps::target::{choose, pods_of};
 use crate::target::find;
 use crate::wait::human;
 
+/// How many characters of a command are shown.
+const COMMAND: usize = 120;
+
 /// Runs the command.
 pub(crate) async fn run(step: &StepContext, exec: &Exec) -> Result<Effects, ActionError> {
     let place = &exec.target.place;
@@ -43,7 +46,7 @@ pub(crate) async fn run(step: &StepContext, exec: &Exec) -> Result<Effects, Acti
         () = step.ctx.interrupted() => return Err(Trouble::Interrupted.into()),
         answer = tokio::time::timeout(step.remaining(), run) => answer,
     };
-    let shown = command.join(" ");
+    let shown = shortened(&command.join(" "));
     let output = match answer {
         Err(_) => {
             return Err(Trouble::failed(
@@ -114,6 +117,15 @@ pub(super) fn ended(
     })
 }
 
+/// A command as a report shows it: one line, not too long.
+fn shortened(command: &str) -> String {
+    let line = command.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= COMMAND {
+        return line;
+    }
+    line.chars().take(COMMAND).chain(['…']).collect()
+}
+
 fn last_lines(text: &str) -> Vec<&str> {
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(5)..].to_vec()
@@ -121,6 +133,8 @@ fn last_lines(text: &str) -> Vec<&str> {
 
 /// The error of a command that outlived its time.
 pub(super) fn outlived(what: &str, time: std::time::Duration, stderr: &str, place: &Place) -> ActionError {
+    // What is left of a step's time is a little less than what was written.
+    let time = std::time::Duration::from_millis((time.as_millis() as u64).div_ceil(100) * 100);
     let mut failed = failure::at(
         format!("{what} did not end within {} and was killed", human(time)),
         place,

@@ -41,7 +41,7 @@ pub(crate) async fn act(step: &StepContext, action: &Action) -> Result<Effects, 
 pub(crate) fn summary(action: &Action) -> String {
     match &action.kind {
         ActionKind::Apply(apply) => match (apply.files.len(), apply.objects.len()) {
-            (0, objects) => format!("apply {objects} inline objects"),
+            (0, objects) => format!("apply {}", inline(objects)),
             (_, 0) => {
                 let files: Vec<_> = apply
                     .files
@@ -50,7 +50,8 @@ pub(crate) fn summary(action: &Action) -> String {
                     .collect();
                 format!("apply {}", files.join(", "))
             }
-            (files, objects) => format!("apply {files} files and {objects} inline objects"),
+            (1, objects) => format!("apply 1 file and {}", inline(objects)),
+            (files, objects) => format!("apply {files} files and {}", inline(objects)),
         },
         ActionKind::Patch(patch) => format!("patch {}", describe(&patch.target)),
         ActionKind::Delete(delete) => format!("delete {}", describe(&delete.target)),
@@ -60,5 +61,13 @@ pub(crate) fn summary(action: &Action) -> String {
         ActionKind::Script(_) => "script".to_owned(),
         ActionKind::Pause(pause) => format!("pause: {}", pause.because),
         ActionKind::RevertAll => "revert all".to_owned(),
+    }
+}
+
+fn inline(objects: usize) -> String {
+    if objects == 1 {
+        "1 inline object".to_owned()
+    } else {
+        format!("{objects} inline objects")
     }
 }

@@ -45,7 +45,7 @@ pub(crate) async fn existing(step: &StepContext, found: &Found) -> Result<Vec<Ar
         }
     };
     if objects.is_empty() {
-        return Err(missing(found, &found.place));
+        return Err(missing(step, found, &found.place));
     }
     for object in &objects {
         step.ctx.saw(object.reference());
@@ -53,7 +53,7 @@ pub(crate) async fn existing(step: &StepContext, found: &Found) -> Result<Vec<Ar
     Ok(objects)
 }
 
-fn missing(found: &Found, place: &Place) -> ActionError {
+fn missing(step: &StepContext, found: &Found, place: &Place) -> ActionError {
     let message = match &found.namespace {
         Some(namespace) => format!("{} does not exist in namespace {namespace}", found.display()),
         None => format!("{} does not exist", found.display()),
@@ -65,7 +65,7 @@ fn missing(found: &Found, place: &Place) -> ActionError {
             message: Some(message.clone()),
             ..FailureFacts::default()
         },
-        trouble: Trouble::failed(message, place).help(crate::causes::look_hint(found)),
+        trouble: Trouble::failed(message, place).help(crate::causes::look_hint(step, found)),
     }
 }
 
