@@ -257,16 +257,16 @@ fn the_lab_names_the_package_that_is_missing() {
         return;
     }
     let folder = Folder::new();
-    // In a mount namespace of its own a lab that runs on this machine is out of sight.
+    // In a mount namespace of its own containerd is hidden, and so is a lab that runs on this machine.
+    let hide = "for dir in /var/lib/muster /run/muster; do mkdir -p $dir; mount -t tmpfs tmpfs $dir; done
+        if there=$(command -v containerd); then mount --bind /dev/null \"$there\"; fi
+        exec \"$@\"";
     let mut command = std::process::Command::new("unshare");
     command
-        .args(["--mount", "sh", "-euc"])
-        .arg("mkdir -p /var/lib/muster; mount -t tmpfs tmpfs /var/lib/muster; PATH=$1; shift; exec \"$@\"")
-        .arg("sh")
-        .arg(folder.path())
-        .arg(env!("CARGO_BIN_EXE_muster"))
-        .args(["cluster", "up", "--provider", "lab", "--name", "bare"]);
-    run(command).says(3, &["containerd", "apt-get install"]);
+        .args(["--mount", "sh", "-euc", hide, "sh", env!("CARGO_BIN_EXE_muster")])
+        .args(["cluster", "up", "--provider", "lab", "--name", "bare"])
+        .env("HOME", folder.path());
+    run(command).says(3, &["program containerd", "apt-get install -y containerd"]);
 }
 
 fn am_root() -> bool {
