@@ -43,7 +43,7 @@ pub(crate) struct FailureFacts {
 #[derive(Debug, Clone)]
 pub(crate) struct ActionError {
     /// What is compared.
-    pub(crate) facts: FailureFacts,
+    pub(crate) facts: Box<FailureFacts>,
     /// What is reported.
     pub(crate) trouble: Trouble,
 }
@@ -51,7 +51,7 @@ pub(crate) struct ActionError {
 impl From<Trouble> for ActionError {
     fn from(trouble: Trouble) -> Self {
         Self {
-            facts: FailureFacts::default(),
+            facts: Box::default(),
             trouble,
         }
     }
@@ -132,12 +132,12 @@ impl ActionError {
     /// From an API error.
     pub(crate) fn from_api(error: &ApiError, place: &Place) -> Self {
         Self {
-            facts: FailureFacts {
+            facts: Box::new(FailureFacts {
                 reason: Some(error.reason.clone()).filter(|reason| !reason.is_empty()),
                 status: error.status.map(i64::from),
                 message: Some(error.message.clone()),
                 ..FailureFacts::default()
-            },
+            }),
             trouble: Trouble::from_api(error, place),
         }
     }

@@ -446,7 +446,7 @@ impl Wait<'_> {
 /// `2m`, `1m30s`, `500ms`: as the language writes durations.
 pub(crate) fn human(duration: Duration) -> String {
     let ms = duration.as_millis();
-    if ms % 1000 != 0 {
+    if !ms.is_multiple_of(1000) {
         return if ms < 1000 {
             format!("{ms}ms")
         } else {

@@ -219,11 +219,8 @@ fn pod(pod: &Object) -> Readiness {
     if pod.is_terminating() {
         return not_yet("metadata.deletionTimestamp", "none", "the pod is being deleted");
     }
-    match pod.text(&["status", "phase"]) {
-        phase @ ("Failed" | "Succeeded") => {
-            return Readiness::Never(Mismatch::new("status.phase", "Running", phase));
-        }
-        _ => {}
+    if let phase @ ("Failed" | "Succeeded") = pod.text(&["status", "phase"]) {
+        return Readiness::Never(Mismatch::new("status.phase", "Running", phase));
     }
     if let Some(reason) = hopeless(pod) {
         return Readiness::Never(Mismatch::new(

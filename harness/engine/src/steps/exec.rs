@@ -61,10 +61,10 @@ pub(crate) async fn run(step: &StepContext, exec: &Exec) -> Result<Effects, Acti
         Ok(Err(ExecError::Api(error))) => return Err(ActionError::from_api(&error, place)),
         Ok(Err(error)) => {
             return Err(ActionError {
-                facts: FailureFacts {
+                facts: Box::new(FailureFacts {
                     message: Some(error.to_string()),
                     ..FailureFacts::default()
-                },
+                }),
                 trouble: Trouble::failed(error.to_string(), place),
             });
         }
@@ -106,13 +106,13 @@ pub(super) fn ended(
         }
     }
     Err(ActionError {
-        facts: FailureFacts {
+        facts: Box::new(FailureFacts {
             message: Some(failed.message.clone()),
             code: Some(code),
             stdout: Some(stdout),
             stderr: Some(stderr),
             ..FailureFacts::default()
-        },
+        }),
         trouble: Trouble::Failed(failed),
     })
 }

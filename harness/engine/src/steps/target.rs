@@ -59,12 +59,12 @@ fn missing(step: &StepContext, found: &Found, place: &Place) -> ActionError {
         None => format!("{} does not exist", found.display()),
     };
     ActionError {
-        facts: FailureFacts {
+        facts: Box::new(FailureFacts {
             reason: Some("NotFound".to_owned()),
             status: Some(404),
             message: Some(message.clone()),
             ..FailureFacts::default()
-        },
+        }),
         trouble: Trouble::failed(message, place).help(crate::causes::look_hint(step, found)),
     }
 }
