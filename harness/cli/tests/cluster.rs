@@ -19,10 +19,13 @@ use support::{Ended, Folder, run};
 
 const CLUSTER: &str = "MUSTER_TEST_CLUSTER";
 
+/// A test, given the cluster's name.
+type Test = fn(&str);
+
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
     let cluster = std::env::var(CLUSTER).ok().filter(|name| !name.is_empty());
-    let tests: [(&str, fn(&str)); 16] = [
+    let tests: [(&str, Test); 17] = [
         (
             "a_kind_unknown_to_the_cluster_is_told_with_the_nearest_one",
             unknown_kind,
@@ -59,6 +62,7 @@ fn main() -> std::process::ExitCode {
             restore_deleted,
         ),
         ("a_requirement_that_is_not_met_is_no_success", requirement),
+        ("what_held_before_the_action_is_told", held_before),
         ("what_a_wait_waits_for_is_told_while_it_waits", waits_are_told),
     ];
     let trials = tests
@@ -578,7 +582,7 @@ fn var_replaces(cluster: &str) {
 fn var_wrong_type(cluster: &str) {
     let folder = Folder::with(VARS);
     on(&folder, cluster, &["--var", "number=seven"])
-        .shows(2, &["--var number=seven", "no number", "scenario.yaml:2:21"]);
+        .says(2, &["--var number=seven", "no number", "scenario.yaml:2:21"]);
 }
 
 const KEPT: &str = "\
@@ -641,6 +645,25 @@ fn requirement(cluster: &str) {
         "scenario: needs a kind\nrequires: {crds: [fruits.nobody.muster.dev]}\nsteps:\n  - expect: [{object: configmap/a, absent: from-start}]\n",
     );
     on(&folder, cluster, &[]).shows(4, &["fruits.nobody.muster.dev", "skipped"]);
+}
+
+fn held_before(cluster: &str) {
+    let folder = Folder::with(
+        "scenario: stale truth\nsteps:\n  - apply: {objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {x: \"1\"}}]}\n    expect: [{object: configmap/a, match: {data: {x: \"1\"}}}]\n  - patch: {target: configmap/a, merge: {data: {y: \"2\"}}}\n    expect:\n      - {name: old, object: configmap/a, match: {data: {x: \"1\"}}}\n",
+    );
+    let ended = on(&folder, cluster, &[]);
+    ended.shows(0, &["held before the action"]);
+    assert_eq!(
+        ended.stdout.matches("held before the action").count(),
+        1,
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        folder
+            .read("runs/latest/events.jsonl")
+            .contains("\"held_before\":true")
+    );
 }
 
 fn waits_are_told(cluster: &str) {

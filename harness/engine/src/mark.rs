@@ -26,6 +26,8 @@ pub(crate) struct Floors {
     pub(crate) instances: HashMap<String, Floor>,
     /// How often the container of a pod (uid, container) had ended.
     pub(crate) ends: HashMap<(String, String), i64>,
+    /// The tracks (by key) that were looked at: what is not in `instances` of these began later.
+    pub(crate) covered: HashSet<String>,
 }
 
 /// Where a step begins.
@@ -54,18 +56,28 @@ impl Mark {
         u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether a line of a container instance came after the mark.
-    pub(crate) fn is_after(&self, container_id: &str, time: Timestamp) -> bool {
+    /// Whether a line of a container instance came after the mark. Of a track that the mark does not cover (its target
+    /// was not known yet) only the node's clock can tell.
+    pub(crate) fn is_after(&self, track: &str, container_id: &str, time: Timestamp) -> bool {
         match self.floors.instances.get(container_id) {
-            None | Some(Floor::Running(None)) => true,
             Some(Floor::Running(Some(floor))) => time > *floor,
             Some(Floor::Ended) => false,
+            None if !self.floors.covered.contains(track) => time > self.time,
+            None | Some(Floor::Running(None)) => true,
         }
     }
 
-    /// Whether a container instance ended after the mark, given that it has ended now.
-    pub(crate) fn ended_after(&self, container_id: &str) -> bool {
-        self.floors.instances.get(container_id) != Some(&Floor::Ended)
+    /// Whether a container instance, which has ended at a time of its node's clock, ended after the mark.
+    pub(crate) fn ended_after(&self, track: &str, container_id: &str, finished: Option<Timestamp>) -> bool {
+        match self.floors.instances.get(container_id) {
+            Some(Floor::Ended) => false,
+            Some(Floor::Running(_)) => true,
+            None if !self.floors.covered.contains(track) => {
+                // The API gives whole seconds.
+                finished.is_some_and(|finished| finished.as_second() > self.time.as_second())
+            }
+            None => true,
+        }
     }
 
     /// How often the container of a pod had ended at the mark; 0 for pods born later.
@@ -135,12 +147,23 @@ mod tests {
         let mut floors = Floors::default();
         floors.instances.insert("ran".into(), Floor::Running(Some(floor)));
         floors.instances.insert("ended".into(), Floor::Ended);
+        floors.covered.insert("t".into());
         let mark = Mark::now(floors);
-        assert!(!mark.is_after("ran", floor));
-        assert!(mark.is_after("ran", "2026-01-01T00:00:01.000000001Z".parse().unwrap()));
-        assert!(!mark.is_after("ended", "2027-01-01T00:00:00Z".parse().unwrap()));
-        assert!(mark.is_after("later", "2020-01-01T00:00:00Z".parse().unwrap()));
-        assert!(!mark.ended_after("ended"));
-        assert!(mark.ended_after("ran"));
+        assert!(!mark.is_after("t", "ran", floor));
+        assert!(mark.is_after("t", "ran", "2026-01-01T00:00:01.000000001Z".parse().unwrap()));
+        assert!(!mark.is_after("t", "ended", "2027-01-01T00:00:00Z".parse().unwrap()));
+        assert!(mark.is_after("t", "later", "2020-01-01T00:00:00Z".parse().unwrap()));
+        assert!(!mark.ended_after("t", "ended", None));
+        assert!(mark.ended_after("t", "ran", None));
+    }
+
+    #[test]
+    fn what_a_mark_does_not_cover_counts_by_time() {
+        let mark = Mark::now(Floors::default());
+        let long_ago: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
+        assert!(!mark.is_after("t", "any", long_ago));
+        assert!(mark.is_after("t", "any", "2999-01-01T00:00:00Z".parse().unwrap()));
+        assert!(!mark.ended_after("t", "any", Some(long_ago)));
+        assert!(!mark.ended_after("t", "any", None));
     }
 }

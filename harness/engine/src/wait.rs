@@ -16,6 +16,9 @@ use crate::context::StepContext;
 use crate::failure::{self, Trouble};
 use crate::mark::Effects;
 
+/// How long an observation of its own may take.
+const LOOK: Duration = Duration::from_secs(20);
+
 /// What an observer sees now.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
@@ -31,6 +34,13 @@ pub(crate) enum Answer {
         /// What was seen, one line.
         seen: String,
         /// The differences of the nearest candidate.
+        mismatches: Vec<Mismatch>,
+    },
+    /// There is nothing (yet) that could hold or not: not yet for a positive check, no observation for a negative one.
+    Missing {
+        /// What was seen, one line.
+        seen: String,
+        /// The differences.
         mismatches: Vec<Mismatch>,
     },
     /// It couldn't be observed.
@@ -192,8 +202,12 @@ pub(crate) async fn wait(
 }
 
 impl Wait<'_> {
-    /// The next observation, or `None` at the instant.
-    async fn next_until(&mut self, until: Instant) -> Result<Option<Sighting>, Trouble> {
+    /// The next observation, or `None` at the instant. An observer that always has something new does not keep the
+    /// instant from coming.
+    async fn next_until(&mut self, until: Instant, looks: usize) -> Result<Option<Sighting>, Trouble> {
+        if looks > 0 && Instant::now() >= until {
+            return Ok(None);
+        }
         let sighting = tokio::select! {
             biased;
             () = self.step.ctx.interrupted() => return Err(Trouble::Interrupted),
@@ -204,11 +218,13 @@ impl Wait<'_> {
         Ok(Some(sighting))
     }
 
+    /// An observation of its own, bounded in time.
     async fn look(&mut self) -> Result<Sighting, Trouble> {
         let sighting = tokio::select! {
             biased;
             () = self.step.ctx.interrupted() => return Err(Trouble::Interrupted),
             sighting = self.observer.fresh() => sighting?,
+            () = tokio::time::sleep(LOOK) => Answer::Unknown(format!("no answer within {}", human(LOOK))).into(),
         };
         self.record(&sighting);
         Ok(sighting)
@@ -218,7 +234,9 @@ impl Wait<'_> {
         let at = self.step.mark.elapsed_ms();
         let (seen, holds) = match &sighting.answer {
             Answer::Holds { seen, .. } => (seen.clone(), true),
-            Answer::Differs { seen, mismatches } | Answer::Final { seen, mismatches, .. } => {
+            Answer::Differs { seen, mismatches }
+            | Answer::Missing { seen, mismatches }
+            | Answer::Final { seen, mismatches, .. } => {
                 self.last.clone_from(mismatches);
                 self.last_unknown = None;
                 (seen.clone(), false)
@@ -272,50 +290,60 @@ impl Wait<'_> {
                 (Some((since, _)), Some(length)) => (*since + length).min(self.step.deadline),
                 _ => deadline,
             };
-            let Some(sighting) = self.next_until(until).await? else {
-                // The instant came: either the hold is complete, or time is up.
-                if let (Some((since, _)), Some(length)) = (&holding, hold)
-                    && since.elapsed() >= length
-                {
-                    let at_once = holding.as_ref().is_some_and(|(_, passed)| passed.at_once);
-                    let fresh = self.look().await?;
-                    if let Answer::Holds { seen, value } = fresh.answer
-                        && !fresh.gap
-                    {
-                        return Ok(Passed {
-                            seen: format!("{seen}, for {}", human(length)),
-                            value,
-                            at_once,
-                        });
-                    }
-                    holding = None;
-                    if Instant::now() < deadline {
+            let sighting = match self.next_until(until, looks).await? {
+                Some(sighting) => sighting,
+                None => match (holding.take(), hold) {
+                    (Some((since, held)), Some(length)) if since.elapsed() >= length => {
+                        let fresh = self.look().await?;
+                        if let Answer::Holds { seen, value } = fresh.answer
+                            && !fresh.gap
+                        {
+                            let seen = format!("{seen}, for {}", human(length));
+                            return Ok(Passed { seen, value, ..held });
+                        }
+                        if Instant::now() >= deadline {
+                            return Err(self.too_late(within, hold, false, cut));
+                        }
                         continue;
                     }
-                }
-                return Err(self.too_late(within, hold, edge && !was_false, cut));
+                    // Time is up: the last word has a look of its own, since a watch may be behind.
+                    (None, None) if was_false => match self.look().await?.answer {
+                        Answer::Holds { seen, value } => {
+                            return Ok(Passed {
+                                seen,
+                                value,
+                                at_once: false,
+                            });
+                        }
+                        _ => return Err(self.too_late(within, hold, false, cut)),
+                    },
+                    _ => return Err(self.too_late(within, hold, edge && !was_false, cut)),
+                },
             };
             if sighting.gap {
                 holding = None;
             }
             looks += 1;
             match sighting.answer {
-                Answer::Holds { seen, value } if was_false => match hold {
-                    None => {
-                        return Ok(Passed {
-                            seen,
-                            value,
-                            at_once: looks == 1,
-                        });
+                Answer::Holds { seen, value } if was_false => {
+                    let passed = Passed {
+                        seen,
+                        value,
+                        at_once: looks == 1,
+                    };
+                    match (hold, holding.take()) {
+                        (None, _) => return Ok(passed),
+                        (Some(_), Some((since, first))) => {
+                            let at_once = first.at_once;
+                            holding = Some((since, Passed { at_once, ..passed }));
+                        }
+                        // A hold must begin in time.
+                        (Some(_), None) if looks == 1 || Instant::now() < deadline => {
+                            holding = Some((Instant::now(), passed));
+                        }
+                        (Some(_), None) => return Err(self.too_late(within, hold, false, cut)),
                     }
-                    Some(_) => {
-                        let (since, at_once) = holding.take().map_or_else(
-                            || (Instant::now(), looks == 1),
-                            |(since, passed)| (since, passed.at_once),
-                        );
-                        holding = Some((since, Passed { seen, value, at_once }));
-                    }
-                },
+                }
                 Answer::Holds { .. } => {}
                 Answer::Final {
                     seen,
@@ -330,67 +358,65 @@ impl Wait<'_> {
                     failure.help = help;
                     return Err(Trouble::Failed(failure));
                 }
-                Answer::Differs { .. } => {
+                Answer::Differs { .. } | Answer::Missing { .. } => {
                     was_false = true;
-                    if holding.take().is_some() && Instant::now() >= deadline {
-                        return Err(self.too_late(within, hold, false, cut));
-                    }
+                    holding = None;
                 }
-                Answer::Unknown(_) => {
-                    if holding.take().is_some() && Instant::now() >= deadline {
-                        return Err(self.too_late(within, hold, false, cut));
-                    }
-                }
+                Answer::Unknown(_) => holding = None,
             }
             self.announce(within);
         }
     }
 
     async fn never(&mut self, window: Duration) -> Result<Passed, Trouble> {
-        let end = (Instant::now() + window).min(self.step.deadline);
-        let subject = self.observer.subject();
-        let blind = |why: &str, place: &Place| {
-            Trouble::failed(
-                format!("could not observe {subject} for the whole window: {why}"),
-                place,
-            )
-            .help("a `never` passes only if everything in its window was seen")
-        };
-        let first = self.look().await?;
-        let mut sighting = first;
-        loop {
-            if sighting.gap {
-                return Err(blind("changes were lost in between", self.place));
-            }
-            match sighting.answer {
-                Answer::Holds { seen, .. } => {
-                    return Err(Trouble::failed(
-                        format!("{subject} came true, which it never may: {seen}"),
-                        self.place,
-                    ));
-                }
-                Answer::Unknown(why) => return Err(blind(&why, self.place)),
-                Answer::Differs { .. } | Answer::Final { .. } => {}
-            }
+        let left = self.step.remaining();
+        if window > left {
+            let message = format!(
+                "the window of {} does not fit into the {} that are left for the step",
+                human(window),
+                human(left)
+            );
+            return Err(Trouble::failed(message, self.place).help("raise the step's or the scenario's `timeout`"));
+        }
+        let end = Instant::now() + window;
+        let mut sighting = self.look().await?;
+        let mut seen = loop {
+            let seen = self.not_seen(sighting)?;
             self.announce(window);
-            match self.next_until(end).await? {
+            match self.next_until(end, 1).await? {
                 Some(next) => sighting = next,
-                None => break,
+                None => break seen,
             }
-        }
+        };
         let last = self.look().await?;
-        match last.answer {
-            Answer::Holds { seen, .. } => Err(Trouble::failed(
-                format!("{subject} came true, which it never may: {seen}"),
-                self.place,
-            )),
-            Answer::Unknown(why) => Err(blind(&why, self.place)),
-            Answer::Differs { seen, .. } | Answer::Final { seen, .. } => Ok(Passed {
-                seen: format!("not once in {}: {seen}", human(window)),
-                value: Value::Null,
-                at_once: false,
-            }),
-        }
+        seen = self.not_seen(last).map(|last| if last.is_empty() { seen } else { last })?;
+        Ok(Passed {
+            seen: format!("not once in {}: {seen}", human(window)),
+            value: Value::Null,
+            at_once: false,
+        })
+    }
+
+    /// What was seen instead; an error if it came true or could not be observed.
+    fn not_seen(&self, sighting: Sighting) -> Result<String, Trouble> {
+        let subject = self.observer.subject();
+        let why = match sighting.answer {
+            Answer::Holds { seen, .. } => {
+                return Err(Trouble::failed(
+                    format!("{subject} came true, which it never may: {seen}"),
+                    self.place,
+                ));
+            }
+            _ if sighting.gap => "changes were lost in between".to_owned(),
+            Answer::Differs { seen, .. } | Answer::Final { seen, .. } => return Ok(seen),
+            Answer::Unknown(why) => why,
+            Answer::Missing { seen, .. } => seen,
+        };
+        Err(Trouble::failed(
+            format!("could not observe {subject} for the whole window: {why}"),
+            self.place,
+        )
+        .help("a `never` passes only if everything in its window was seen"))
     }
 
     fn too_late(&self, within: Duration, hold: Option<Duration>, never_false: bool, cut: bool) -> Trouble {

@@ -7,15 +7,18 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use muster_cluster::{Cluster, ErrorClass, LogQuery};
+use muster_cluster::{Cluster, LogQuery};
 use muster_model::Object;
 use serde_json::Value;
 
+use crate::book::default_container;
 use crate::book::track::{Line, Track};
 use crate::pods;
 
 /// How long to wait before a stream that broke is opened again.
 const REOPEN: Duration = Duration::from_millis(300);
+/// How often a stream may break with no line in between.
+const TRIES: usize = 5;
 
 /// The streams of a track.
 pub(super) struct Streams {
@@ -33,6 +36,7 @@ struct Instance {
     pod: String,
     pod_uid: String,
     container: String,
+    is_default: bool,
     id: String,
 }
 
@@ -58,6 +62,7 @@ impl Streams {
                 pod: pod.name().to_owned(),
                 pod_uid: pod.uid().to_owned(),
                 container: container.clone(),
+                is_default: default_container(pod).as_deref() == Some(&container),
                 id: id.to_owned(),
             };
             let restarts = status.get("restartCount").and_then(Value::as_i64).unwrap_or(0);
@@ -104,6 +109,25 @@ impl Streams {
 
 /// Reads one instance to its end.
 async fn read(cluster: Cluster, track: Arc<Track>, instance: Instance, previous: bool) {
+    match tokio::select! {
+        () = track.ended() => return,
+        end = read_all(&cluster, &track, &instance, previous) => end,
+    } {
+        Ok(()) => {}
+        Err(why) => track.gap(format!("log of {} of {}: {why}", instance.container, instance.pod)),
+    }
+    track.update(|data| {
+        data.read_whole.insert(instance.id.clone());
+    });
+}
+
+/// An error text if lines may be lost.
+async fn read_all(
+    cluster: &Cluster,
+    track: &Track,
+    instance: &Instance,
+    previous: bool,
+) -> Result<(), String> {
     let mut query = LogQuery {
         namespace: instance.namespace.clone(),
         pod: instance.pod.clone(),
@@ -112,35 +136,26 @@ async fn read(cluster: Cluster, track: Arc<Track>, instance: Instance, previous:
         follow: !previous,
         ..LogQuery::default()
     };
-    for attempt in 0..5 {
-        if attempt > 0 {
+    let mut broken = 0;
+    let mut last_words = String::new();
+    while broken < TRIES {
+        if broken > 0 {
             tokio::time::sleep(REOPEN).await;
         }
-        let opened = tokio::select! {
-            () = track.ended() => return,
-            opened = cluster.logs(query.clone()) => opened,
-        };
-        let mut stream = match opened {
+        let mut stream = match cluster.logs(query.clone()).await {
             Ok(stream) => stream,
-            Err(error) if error.is_transient() => continue,
-            Err(error) => {
-                // The pod may be gone together with its log.
-                if error.class != ErrorClass::NotFound {
-                    track.gap(format!(
-                        "log of {} of {}: {error}",
-                        instance.container, instance.pod
-                    ));
-                }
-                return;
+            Err(error) if error.is_transient() => {
+                broken += 1;
+                last_words = error.to_string();
+                continue;
             }
+            // The pod is gone together with its log.
+            Err(error) => return Err(error.to_string()),
         };
         loop {
-            let next = tokio::select! {
-                () = track.ended() => return,
-                next = stream.next() => next,
-            };
-            match next {
+            match stream.next().await {
                 Ok(Some(line)) => {
+                    broken = 0;
                     query.since_time = Some(line.time);
                     track.update(|data| {
                         data.add_line(Line {
@@ -148,20 +163,31 @@ async fn read(cluster: Cluster, track: Arc<Track>, instance: Instance, previous:
                             pod_uid: instance.pod_uid.clone(),
                             container: instance.container.clone(),
                             container_id: instance.id.clone(),
+                            is_default: instance.is_default,
                             time: line.time,
                             text: line.text,
                             parsed: OnceLock::new(),
                         });
                     });
                 }
-                Ok(None) => return,
+                // The end of the answer is the end of the log only if the container has ended.
+                Ok(None) if previous || track.has_ended(&instance.pod_uid, &instance.id).await => {
+                    return Ok(());
+                }
+                Ok(None) => {
+                    broken += 1;
+                    "the stream ended while the container ran".clone_into(&mut last_words);
+                    break;
+                }
                 // Opened again from the last line's second on; lines that are known are dropped.
-                Err(_) => break,
+                Err(error) if error.is_transient() => {
+                    broken += 1;
+                    last_words = error.to_string();
+                    break;
+                }
+                Err(error) => return Err(error.to_string()),
             }
         }
     }
-    track.gap(format!(
-        "the log stream of {} of {} broke for good",
-        instance.container, instance.pod
-    ));
+    Err(last_words)
 }

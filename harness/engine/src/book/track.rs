@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard};
 
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
 use muster_cluster::{ApiError, Cluster, ErrorClass, ResolveError};
 use muster_model::event::{EventKind, Scope};
@@ -18,6 +20,9 @@ use crate::book::{default_container, follow};
 use crate::pods::{self, PodChange, PodWatch};
 use crate::target::Found;
 
+/// How long the status of a container may take to tell that it has ended.
+const STATUS_LAG: Duration = Duration::from_secs(5);
+
 /// The end of one container instance.
 #[derive(Debug, Clone)]
 pub(crate) struct End {
@@ -27,8 +32,12 @@ pub(crate) struct End {
     pub(crate) container_id: String,
     pub(crate) code: i64,
     pub(crate) reason: String,
+    /// When, by the node's clock, in whole seconds.
+    pub(crate) finished: Option<Timestamp>,
     /// The pod was being deleted when its container ended.
     pub(crate) terminating: bool,
+    /// It ended as it should: an init container, or a pod that runs to its end, with code 0.
+    pub(crate) regular: bool,
 }
 
 impl End {
@@ -50,6 +59,8 @@ pub(crate) struct Line {
     pub(crate) pod_uid: String,
     pub(crate) container: String,
     pub(crate) container_id: String,
+    /// Its container is the one that is meant where none is named.
+    pub(crate) is_default: bool,
     pub(crate) time: Timestamp,
     pub(crate) text: String,
     pub(crate) parsed: OnceLock<Option<Value>>,
@@ -65,18 +76,37 @@ pub(crate) struct TrackData {
     /// How often the container of a pod (uid, container) has ended, seen or not.
     pub(crate) total_ends: BTreeMap<(String, String), i64>,
     pub(crate) lines: Vec<Line>,
-    /// What of the logs is lost.
-    pub(crate) gaps: Vec<String>,
+    /// What of the logs is lost, and when that was noticed.
+    pub(crate) gaps: Vec<(Instant, String)>,
+    /// Something of the target was there at some time: without it nothing can be said.
+    pub(crate) was_there: bool,
+    /// The instances (container ids) whose log was read to its end.
+    pub(super) read_whole: HashSet<String>,
     seen_ends: HashSet<String>,
     seen_lines: HashSet<(String, Timestamp, u64)>,
 }
 
 impl TrackData {
-    /// The container whose lines count: the named one, or the default of the pods.
-    pub(crate) fn default_container(&self, named: Option<&str>) -> Option<String> {
-        named
-            .map(str::to_owned)
-            .or_else(|| self.pods.values().find_map(|pod| default_container(pod)))
+    /// The instances (container ids) that the book knows.
+    pub(super) fn instances(&self) -> HashSet<String> {
+        self.lines
+            .iter()
+            .map(|line| &line.container_id)
+            .chain(self.ends.iter().map(|end| &end.container_id))
+            .chain(&self.read_whole)
+            .cloned()
+            .collect()
+    }
+
+    /// What was lost at or after an instant, in one text.
+    pub(crate) fn lost_since(&self, since: Instant) -> Option<String> {
+        let lost: Vec<&str> = self
+            .gaps
+            .iter()
+            .filter(|(at, _)| *at >= since)
+            .map(|(_, what)| what.as_str())
+            .collect();
+        (!lost.is_empty()).then(|| lost.join("; "))
     }
 
     /// If no container is named and a pod has several and no default: their names.
@@ -121,6 +151,15 @@ impl TrackData {
     }
 }
 
+/// What tells the track of a target from others.
+pub(super) fn key(found: &Found) -> String {
+    format!(
+        "{}/{}",
+        found.namespace.as_deref().unwrap_or_default(),
+        found.display()
+    )
+}
+
 /// How often a container has ended, by its status: the restarts, and the last instance if it has ended too. While the
 /// kubelet waits to start a container again, `lastState` tells of the instance that `restartCount` doesn't count yet.
 pub(crate) fn total_ends(status: &Value) -> i64 {
@@ -138,6 +177,20 @@ pub(crate) fn total_ends(status: &Value) -> i64 {
             .and_then(|state| state.get("terminated"))
             .is_some();
     restarts + i64::from(ended_now || waits)
+}
+
+/// The ids of the instances of a container that its status names.
+pub(super) fn instance_ids(status: &Value) -> Vec<String> {
+    [
+        &["containerID"][..],
+        &["state", "terminated", "containerID"],
+        &["lastState", "terminated", "containerID"],
+    ]
+    .iter()
+    .map(|path| pods::text(status, path))
+    .filter(|id| !id.is_empty())
+    .map(str::to_owned)
+    .collect()
 }
 
 /// Which containers' logs are followed.
@@ -178,6 +231,11 @@ impl Track {
         track
     }
 
+    /// What tells it from other tracks.
+    pub(crate) fn key(&self) -> String {
+        key(&self.found)
+    }
+
     /// The target.
     pub(crate) fn found(&self) -> &Found {
         &self.found
@@ -214,7 +272,34 @@ impl Track {
 
     /// Notes the ends that a list of its own shows.
     pub(super) fn add_ends(&self, pods: &[Arc<Object>]) {
-        self.update(|data| note_ends(data, pods));
+        self.update(|data| {
+            data.was_there |= !pods.is_empty();
+            note_ends(data, pods);
+        });
+    }
+
+    /// Whether an instance has ended, or its pod is gone. The status follows the log by a moment, so it is waited for.
+    pub(super) async fn has_ended(&self, pod_uid: &str, container_id: &str) -> bool {
+        let ended = self.wait_until(|data| match data.pods.get(pod_uid) {
+            None => true,
+            Some(pod) => !pods::container_statuses(pod).any(|status| {
+                pods::text(status, &["containerID"]) == container_id
+                    && status
+                        .get("state")
+                        .is_some_and(|state| state.get("running").is_some())
+            }),
+        });
+        tokio::time::timeout(STATUS_LAG, ended).await.is_ok()
+    }
+
+    /// The time of the last line that is known of an instance.
+    pub(super) fn last_line(&self, container_id: &str) -> Option<Timestamp> {
+        let data = self.read();
+        data.lines
+            .iter()
+            .filter(|line| line.container_id == container_id)
+            .map(|line| line.time)
+            .max()
     }
 
     /// A failure that ended the watch.
@@ -281,7 +366,7 @@ impl Track {
                 place: None,
             },
         );
-        self.update(|data| data.gaps.push(what));
+        self.update(|data| data.gaps.push((Instant::now(), what)));
     }
 }
 
@@ -337,6 +422,7 @@ fn fail(track: &Track, error: ApiError) {
 }
 
 fn note(data: &mut TrackData, owner: Option<Arc<Object>>, pods: &[Arc<Object>]) {
+    data.was_there |= owner.is_some() || !pods.is_empty();
     data.owner = owner;
     data.pods = pods
         .iter()
@@ -347,24 +433,38 @@ fn note(data: &mut TrackData, owner: Option<Arc<Object>>, pods: &[Arc<Object>]) 
 
 fn note_ends(data: &mut TrackData, pods: &[Arc<Object>]) {
     for pod in pods {
-        for status in pods::container_statuses(pod) {
+        let restarts = matches!(pod.text(&["spec", "restartPolicy"]), "" | "Always");
+        let init = pod.list(&["status", "initContainerStatuses"]).len();
+        for (index, status) in pods::container_statuses(pod).enumerate() {
             let container = pods::text(status, &["name"]).to_owned();
+            // Such containers are expected to end.
+            let finite = index < init || !restarts;
             for state in ["lastState", "state"] {
                 let Some(ended) = status.get(state).and_then(|state| state.get("terminated")) else {
                     continue;
                 };
+                let code = ended.get("exitCode").and_then(Value::as_i64).unwrap_or_default();
                 data.add_end(End {
                     pod_name: pod.name().to_owned(),
                     pod_uid: pod.uid().to_owned(),
                     container: container.clone(),
                     container_id: pods::text(ended, &["containerID"]).to_owned(),
-                    code: ended.get("exitCode").and_then(Value::as_i64).unwrap_or_default(),
+                    code,
                     reason: pods::text(ended, &["reason"]).to_owned(),
+                    finished: pods::text(ended, &["finishedAt"]).parse().ok(),
                     terminating: pod.is_terminating(),
+                    regular: finite && code == 0,
                 });
             }
-            data.total_ends
-                .insert((pod.uid().to_owned(), container), total_ends(status));
+            if !finite {
+                let total = total_ends(status);
+                let known = data
+                    .total_ends
+                    .entry((pod.uid().to_owned(), container))
+                    .or_default();
+                // A list of one's own may be newer than what the watch delivers next.
+                *known = total.max(*known);
+            }
         }
     }
 }

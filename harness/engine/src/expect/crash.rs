@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use muster_model::Mismatch;
@@ -35,8 +36,18 @@ pub(crate) struct CrashObserver {
     reason: Option<Bound>,
     times: i64,
     any: bool,
+    negative: bool,
+    /// With `never`: what there was when the window opened.
+    window: Option<Window>,
     effects: Arc<Effects>,
     nearest: String,
+}
+
+/// Where the window of a `never` begins.
+struct Window {
+    opened: Instant,
+    ends: usize,
+    totals: BTreeMap<(String, String), i64>,
 }
 
 impl CrashObserver {
@@ -45,7 +56,7 @@ impl CrashObserver {
         step: &Arc<StepContext>,
         subject: &CrashSubject,
         namespace: String,
-        any: bool,
+        (any, negative): (bool, bool),
         effects: &Arc<Effects>,
     ) -> Result<Self, Trouble> {
         Ok(Self {
@@ -59,6 +70,8 @@ impl CrashObserver {
             track: None,
             version: 0,
             any,
+            negative,
+            window: None,
             effects: Arc::clone(effects),
             nearest: String::new(),
         })
@@ -101,14 +114,33 @@ impl CrashObserver {
         if let Some(error) = track.error() {
             return Err(Trouble::from_api(&error, &self.subject.target.place));
         }
+        if self.negative && self.window.is_none() {
+            let data = track.read();
+            self.window = Some(Window {
+                opened: Instant::now(),
+                ends: data.ends.len(),
+                totals: data.total_ends.clone(),
+            });
+        }
         Ok(self.assess(&track).into())
     }
 
-    fn counts(&self, end: &End) -> bool {
+    fn counts(&self, track: &str, end: &End) -> bool {
+        let asked = self.code.is_some() || self.reason.is_some();
         self.container.as_ref().is_none_or(|name| *name == end.container)
             && !end.terminating
-            && self.step.mark.ended_after(&end.container_id)
+            && (asked || !end.regular)
+            && self.step.mark.ended_after(track, &end.container_id, end.finished)
             && !self.effects.removed.contains(&end.pod_uid)
+    }
+
+    /// How often a container had ended when counting began: at the mark, or at the window's opening.
+    fn ends_before(&self, key: &(String, String)) -> i64 {
+        let at_mark = self.step.mark.ends_at(&key.0, &key.1);
+        match &self.window {
+            Some(window) => window.totals.get(key).copied().unwrap_or(0).max(at_mark),
+            None => at_mark,
+        }
     }
 
     fn assess(&mut self, track: &Track) -> Answer {
@@ -117,7 +149,9 @@ impl CrashObserver {
         let particular = self.code.is_some() || self.reason.is_some();
         let mut ends: BTreeMap<(String, String), Vec<&End>> = BTreeMap::new();
         let mut others = Vec::new();
-        for end in book.ends.iter().filter(|end| self.counts(end)) {
+        let track_key = track.key();
+        let first = self.window.as_ref().map_or(0, |window| window.ends);
+        for end in book.ends.iter().skip(first).filter(|end| self.counts(&track_key, end)) {
             let fits = matches_optional(self.code.as_ref(), &json!(end.code))
                 && matches_optional(self.reason.as_ref(), &json!(end.reason));
             if fits {
@@ -129,6 +163,7 @@ impl CrashObserver {
             }
         }
         let mut most = 0;
+        let mut unseen = false;
         let mut satisfied = Vec::new();
         let pods: Vec<_> = book
             .pods
@@ -144,8 +179,7 @@ impl CrashObserver {
         for key in keys {
             let seen = i64::try_from(ends.get(&key).map_or(0, Vec::len)).unwrap_or(i64::MAX);
             // Where any end counts, those that happened unseen count too.
-            let total =
-                book.total_ends.get(&key).copied().unwrap_or(0) - self.step.mark.ends_at(&key.0, &key.1);
+            let total = book.total_ends.get(&key).copied().unwrap_or(0) - self.ends_before(&key);
             let terminating = book.pods.get(&key.0).is_none_or(|pod| pod.is_terminating());
             let number = if particular || terminating {
                 seen
@@ -155,6 +189,7 @@ impl CrashObserver {
             if self.effects.removed.contains(&key.0) {
                 continue;
             }
+            unseen |= total > seen;
             most = most.max(number);
             if number >= self.times {
                 satisfied.push((key, number));
@@ -184,8 +219,16 @@ impl CrashObserver {
         self.nearest = others.last().map_or_else(String::new, |end| {
             format!("{} {} ended with {}", end.pod_name, end.container, end.describe())
         });
-        if pods.is_empty() {
-            return Answer::Differs {
+        if let Some(window) = &self.window {
+            if let Some(lost) = book.lost_since(window.opened) {
+                return Answer::Unknown(lost);
+            }
+            if unseen && particular {
+                return Answer::Unknown("a container ended unseen, so its code is not known".to_owned());
+            }
+        }
+        if !book.was_there {
+            return Answer::Missing {
                 seen: format!("{display} does not exist"),
                 mismatches: vec![Mismatch::new("", expected, "no such pod")],
             };

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use muster_model::{Mismatch, Object};
@@ -78,7 +79,7 @@ pub(crate) struct LogObserver {
     ordered: bool,
     count: Option<Bound>,
     /// With `never`: lines received before the window don't count.
-    window: Option<usize>,
+    window: Option<(usize, Instant)>,
     negative: bool,
     effects: Arc<Effects>,
     nearest: String,
@@ -164,7 +165,7 @@ impl LogObserver {
         }
         let data = track.read();
         if self.negative && self.window.is_none() {
-            self.window = Some(data.lines.len());
+            self.window = Some((data.lines.len(), Instant::now()));
         }
         if let Some(container) = data.undecided_container(self.container.as_deref()) {
             return Err(Trouble::failed(
@@ -176,67 +177,79 @@ impl LogObserver {
             )
             .help("say which with `container:`"));
         }
-        let (answer, nearest) = self.assess(&data, track.found().name().is_none());
+        let (answer, nearest) = self.assess(&data);
+        drop(data);
         self.nearest = nearest;
+        // A number of lines is final only when all that were written have arrived.
+        if wait && self.count.is_some() && matches!(answer, Answer::Holds { .. }) {
+            return self.fresh().await;
+        }
         Ok(answer.into())
     }
 
     fn lines<'a>(&'a self, data: &'a TrackData) -> impl Iterator<Item = &'a Line> {
-        let container = data.default_container(self.container.as_deref());
-        data.lines
-            .iter()
-            .skip(self.window.unwrap_or(0))
-            .filter(move |line| {
-                container.as_ref().is_none_or(|name| *name == line.container)
-                    && !self.effects.removed.contains(&line.pod_uid)
-                    && self.step.mark.is_after(&line.container_id, line.time)
-            })
+        let track = self.track.as_ref().map(|track| track.key()).unwrap_or_default();
+        let first = self.window.map_or(0, |(first, _)| first);
+        data.lines.iter().skip(first).filter(move |line| {
+            self.is_wanted(line) && self.step.mark.is_after(&track, &line.container_id, line.time)
+        })
     }
 
-    fn assess(&self, data: &TrackData, by_labels: bool) -> (Answer, String) {
+    /// Whether a line is of the container that is meant, and of a pod that counts.
+    fn is_wanted(&self, line: &Line) -> bool {
+        let meant = match &self.container {
+            Some(name) => *name == line.container,
+            None => line.is_default,
+        };
+        meant && !self.effects.removed.contains(&line.pod_uid)
+    }
+
+    fn assess(&self, data: &TrackData) -> (Answer, String) {
         let display = self.display();
-        if self.subject.from == LogFrom::EveryPod {
-            return self.assess_every(data, &display);
-        }
-        if let Some(count) = &self.count {
-            let number = self
-                .lines(data)
-                .filter(|line| self.wanted[0].judge(line).is_ok())
-                .count();
-            if !data.gaps.is_empty() {
-                return (
-                    Answer::Unknown(format!("lines may be lost: {}", data.gaps.join("; "))),
-                    String::new(),
-                );
-            }
-            return match judge(count, &json!(number)) {
-                Ok(()) => {
-                    let seen = format!("{number} lines of {display}");
-                    (
-                        Answer::Holds {
-                            seen,
-                            value: json!(number),
-                        },
-                        String::new(),
-                    )
-                }
-                Err(mismatches) => {
-                    let seen = format!("{number} lines of {display} match");
-                    let mismatches = prefixed("count", mismatches);
-                    (Answer::Differs { seen, mismatches }, String::new())
-                }
-            };
-        }
-        let lines: Vec<_> = self.lines(data).collect();
-        let _ = by_labels;
-        let answer = self.search(&lines, &display);
-        if self.negative && !data.gaps.is_empty() && !matches!(answer.0, Answer::Holds { .. }) {
+        if !data.was_there {
+            let mismatch = Mismatch::new("", format!("{display} to exist"), "nothing");
             return (
-                Answer::Unknown(format!("lines may be lost: {}", data.gaps.join("; "))),
-                answer.1,
+                Answer::Missing {
+                    seen: format!("{display} does not exist"),
+                    mismatches: vec![mismatch],
+                },
+                String::new(),
             );
         }
-        answer
+        let (answer, nearest) = if self.subject.from == LogFrom::EveryPod {
+            self.assess_every(data, &display)
+        } else if let Some(count) = &self.count {
+            self.assess_count(data, count, &display)
+        } else {
+            let lines: Vec<_> = self.lines(data).collect();
+            self.search(&lines, &display)
+        };
+        // Where lines may be lost only a match is believed, and a number of lines never.
+        let since = self.window.map_or(self.step.mark.at, |(_, opened)| opened);
+        let believed = !self.negative && self.count.is_none()
+            || self.negative && matches!(answer, Answer::Holds { .. });
+        match data.lost_since(since) {
+            Some(lost) if !believed => (Answer::Unknown(format!("lines may be lost: {lost}")), nearest),
+            _ => (answer, nearest),
+        }
+    }
+
+    fn assess_count(&self, data: &TrackData, count: &Bound, display: &str) -> (Answer, String) {
+        let number = self
+            .lines(data)
+            .filter(|line| self.wanted[0].judge(line).is_ok())
+            .count();
+        let answer = match judge(count, &json!(number)) {
+            Ok(()) => Answer::Holds {
+                seen: format!("{number} lines of {display}"),
+                value: json!(number),
+            },
+            Err(mismatches) => Answer::Differs {
+                seen: format!("{number} lines of {display} match"),
+                mismatches: prefixed("count", mismatches),
+            },
+        };
+        (answer, String::new())
     }
 
     /// Searches lines for the wanted ones: one, or several in order from one container start.
@@ -471,11 +484,27 @@ impl Observe for LogObserver {
     }
 
     fn help(&self) -> Vec<String> {
-        match &self.track {
-            Some(track) if track.read().pods.is_empty() && matches!(track.found().which, Which::Name(_)) => {
-                vec![causes::look_hint(&self.step, track.found())]
-            }
-            _ => Vec::new(),
+        let Some(track) = &self.track else {
+            return Vec::new();
+        };
+        let data = track.read();
+        if !data.was_there && matches!(track.found().which, Which::Name(_)) {
+            return vec![causes::look_hint(&self.step, track.found())];
+        }
+        let key = track.key();
+        let before = data
+            .lines
+            .iter()
+            .filter(|line| self.is_wanted(line))
+            .filter(|line| !self.step.mark.is_after(&key, &line.container_id, line.time))
+            .filter(|line| self.wanted.iter().any(|wanted| wanted.judge(line).is_ok()))
+            .count();
+        match before {
+            0 => Vec::new(),
+            1 => vec!["one line that matches was written before the step's mark, so it doesn't count".to_owned()],
+            more => vec![format!(
+                "{more} lines that match were written before the step's mark, so they don't count"
+            )],
         }
     }
 }

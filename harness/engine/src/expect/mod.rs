@@ -50,7 +50,7 @@ pub(crate) fn observer(
             step,
             subject,
             namespace,
-            expectation.any,
+            (expectation.any, expectation.never.is_some()),
             effects,
         )?),
         Subject::Log(subject) => Box::new(log::LogObserver::new(

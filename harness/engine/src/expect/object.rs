@@ -163,7 +163,7 @@ impl ObjectObserver {
                 None => format!("{display} does not exist"),
                 Some(_) => format!("{display} is the one that this step removed"),
             };
-            return Ok(Answer::Differs {
+            return Ok(Answer::Missing {
                 mismatches: vec![Mismatch::new("", format!("{display} to exist"), "nothing")],
                 seen,
             });
@@ -192,7 +192,7 @@ impl ObjectObserver {
             return Ok(Answer::Unknown("nothing was compared".to_owned()));
         };
         self.nearest.clone_from(&seen);
-        Ok(if invalid {
+        Ok(if invalid && !self.any {
             Answer::Final {
                 seen,
                 mismatches,
@@ -219,7 +219,17 @@ impl ObjectObserver {
         }
     }
 
+    /// Compares an object. What a Secret holds is never shown.
     fn check(&self, object: &Object) -> Result<Outcome, Trouble> {
+        let outcome = self.compare(object)?;
+        Ok(match outcome {
+            Outcome::Differs(mismatches) if object.kind() == "Secret" => Outcome::Differs(hidden(mismatches)),
+            Outcome::Invalid(mismatches) if object.kind() == "Secret" => Outcome::Invalid(hidden(mismatches)),
+            other => other,
+        })
+    }
+
+    fn compare(&self, object: &Object) -> Result<Outcome, Trouble> {
         let mut all = Vec::new();
         for check in &self.each {
             match check {
@@ -278,6 +288,21 @@ impl ObjectObserver {
             Outcome::Differs(all)
         })
     }
+}
+
+/// Differences in a Secret's content, without what was found there.
+fn hidden(mismatches: Vec<Mismatch>) -> Vec<Mismatch> {
+    let holds_content = |path: &str| ["data", "stringData", "cel: "].iter().any(|start| path.starts_with(start));
+    mismatches
+        .into_iter()
+        .map(|m| match holds_content(&m.path) {
+            true => Mismatch {
+                found: "another value (hidden: it is a Secret's)".to_owned(),
+                ..m
+            },
+            false => m,
+        })
+        .collect()
 }
 
 fn keep_nearest(

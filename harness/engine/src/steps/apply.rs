@@ -258,11 +258,39 @@ async fn establish(step: &StepContext, crd: &Object, place: &Place) -> Result<()
             }
         }
     };
+    let wait = async {
+        let established: Result<(), muster_cluster::ApiError> = wait.await;
+        established.map_err(|error| ActionError::from_api(&error, place))?;
+        served(step, crd, place).await
+    };
     match tokio::time::timeout(ESTABLISH.min(step.remaining()), wait).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(ActionError::from_api(&error, place)),
-        Err(_) => {
-            Err(Trouble::failed(format!("{} was not established in time", crd.reference()), place).into())
+        Ok(result) => result,
+        Err(_) => Err(Trouble::failed(
+            format!("{} was not established and served in time", crd.reference()),
+            place,
+        )
+        .into()),
+    }
+}
+
+/// Waits until discovery knows the kind of a CRD, which is a moment after `Established` is true.
+async fn served(step: &StepContext, crd: &Object, place: &Place) -> Result<(), ActionError> {
+    let (kind, group) = (crd.text(&["spec", "names", "kind"]), crd.text(&["spec", "group"]));
+    for version in crd.list(&["spec", "versions"]) {
+        let name = crate::pods::text(version, &["name"]);
+        if version.get("served") != Some(&Value::Bool(true)) {
+            continue;
+        }
+        let api_version = format!("{group}/{name}");
+        loop {
+            match step.cluster.resolve(kind, Some(&api_version)).await {
+                Ok(_) => break,
+                Err(error) if crate::target::is_unknown(&error) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => return Err(unserved(&error, place)),
+            }
         }
     }
+    Ok(())
 }
