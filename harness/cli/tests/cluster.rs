@@ -25,7 +25,7 @@ type Test = fn(&str);
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
     let cluster = std::env::var(CLUSTER).ok().filter(|name| !name.is_empty());
-    let tests: [(&str, Test); 17] = [
+    let tests: [(&str, Test); 18] = [
         (
             "a_kind_unknown_to_the_cluster_is_told_with_the_nearest_one",
             unknown_kind,
@@ -63,6 +63,7 @@ fn main() -> std::process::ExitCode {
         ),
         ("a_requirement_that_is_not_met_is_no_success", requirement),
         ("what_held_before_the_action_is_told", held_before),
+        ("what_others_changed_since_is_left_and_told", changed_by_others),
         ("what_a_wait_waits_for_is_told_while_it_waits", waits_are_told),
     ];
     let trials = tests
@@ -645,6 +646,40 @@ fn requirement(cluster: &str) {
         "scenario: needs a kind\nrequires: {crds: [fruits.nobody.muster.dev]}\nsteps:\n  - expect: [{object: configmap/a, absent: from-start}]\n",
     );
     on(&folder, cluster, &[]).shows(4, &["fruits.nobody.muster.dev", "skipped"]);
+}
+
+fn changed_by_others(cluster: &str) {
+    let folder = Folder::with(
+        "scenario: not alone\nnamespaces: {app: {existing: kube-public}}\nsteps:\n  - name: two labels\n    patch: {target: serviceaccount/default, merge: {metadata: {labels: {muster.dev/a: \"1\", muster.dev/b: \"1\"}}}}\n    expect: [{object: serviceaccount/default, match: {metadata: {labels: {muster.dev/b: \"1\"}}}}]\n  - name: somebody else\n    expect: [{object: serviceaccount/default, match: {metadata: {labels: {muster.dev/b: \"2\"}}}}]\n",
+    );
+    let child = start_until(&folder, cluster, "waits up to");
+    let labels = |patch: serde_json::Value| {
+        ask(cluster, async |cluster| {
+            let kind = cluster.resolve("serviceaccounts", Some("v1")).await.unwrap();
+            let patch = muster_cluster::Patch::Merge(serde_json::json!({"metadata": {"labels": patch}}));
+            let written = cluster
+                .patch(
+                    &kind,
+                    Some("kube-public"),
+                    "default",
+                    &patch,
+                    None,
+                    "somebody-else",
+                )
+                .await
+                .unwrap();
+            written.object.0["metadata"]["labels"].to_string()
+        })
+    };
+    labels(serde_json::json!({"muster.dev/b": "2"}));
+    assert_eq!(wait_for(child, Duration::from_secs(60)), 0);
+    // Taking the label away shows what was left beside it: nothing.
+    assert_eq!(labels(serde_json::json!({"muster.dev/b": null})), "null");
+    let events = folder.read("runs/latest/events.jsonl");
+    assert!(
+        events.contains("changed by others since") && events.contains("metadata.labels.muster.dev/b"),
+        "{events}"
+    );
 }
 
 fn held_before(cluster: &str) {
