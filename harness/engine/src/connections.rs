@@ -1,9 +1,9 @@
 //! Connections of a scenario: Postgres through a port-forward to a ready pod behind a Service.
 //!
-//! Invariant: credentials are read at each connect and never kept; a connection that broke is opened anew at the next
-//! use.
+//! Invariant: credentials are read at each connect and never kept; no answer comes over a connection that broke, that an
+//! earlier action may have outdated, or that leads to a pod which the step's action removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 use crate::context::StepContext;
 use crate::failure::{self, Trouble};
 use crate::pods;
+use crate::target::unserved;
 
 /// How long a connect may take, the port-forward included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,7 +26,32 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The open connections.
 pub(crate) struct Connections {
     cluster: Cluster,
-    open: Mutex<BTreeMap<String, Arc<Postgres>>>,
+    open: Mutex<BTreeMap<String, Open>>,
+}
+
+/// A connection, and the pod at its other end.
+struct Open {
+    postgres: Arc<Postgres>,
+    pod: String,
+}
+
+/// One question's place in the scenario.
+#[derive(Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    /// The step.
+    pub(crate) step: &'a StepContext,
+    /// Where it is written.
+    pub(crate) place: &'a Place,
+    /// Uids of pods that the step's action removed: none of them is asked.
+    pub(crate) removed: &'a HashSet<String>,
+}
+
+/// The port of a Service.
+struct Through<'a> {
+    namespace: &'a str,
+    service: &'a str,
+    port: i64,
+    place: &'a Place,
 }
 
 /// Why a question to a database was not answered.
@@ -47,16 +73,20 @@ impl Connections {
         }
     }
 
+    /// The next question connects anew: after an action another pod may stand behind the Service.
+    pub(crate) async fn forget_all(&self) {
+        self.open.lock().await.clear();
+    }
+
     /// Runs a query on a connection.
     pub(crate) async fn query(
         &self,
-        step: &StepContext,
+        asker: Asker<'_>,
         name: &str,
-        place: &Place,
         sql: &str,
         params: &[Value],
     ) -> Result<Rows, AskError> {
-        let postgres = self.get(step, name, place).await?;
+        let postgres = self.get(asker, name).await?;
         let answer = postgres.query(sql, params).await;
         self.settle(name, &postgres, answer).await
     }
@@ -64,12 +94,11 @@ impl Connections {
     /// The tables of a schema.
     pub(crate) async fn tables(
         &self,
-        step: &StepContext,
+        asker: Asker<'_>,
         name: &str,
-        place: &Place,
         schema: &str,
     ) -> Result<Vec<String>, AskError> {
-        let postgres = self.get(step, name, place).await?;
+        let postgres = self.get(asker, name).await?;
         let answer = postgres.tables(schema).await;
         self.settle(name, &postgres, answer).await
     }
@@ -86,29 +115,38 @@ impl Connections {
         answer.map_err(AskError::Probe)
     }
 
-    async fn get(&self, step: &StepContext, name: &str, place: &Place) -> Result<Arc<Postgres>, AskError> {
+    async fn get(&self, asker: Asker<'_>, name: &str) -> Result<Arc<Postgres>, AskError> {
         let mut open = self.open.lock().await;
         if let Some(known) = open.get(name)
-            && !known.is_closed()
+            && !known.postgres.is_closed()
+            && !asker.removed.contains(&known.pod)
         {
-            return Ok(Arc::clone(known));
+            return Ok(Arc::clone(&known.postgres));
         }
-        let Some(connection) = step.ctx.scenario.connections.iter().find(|c| c.name == name) else {
+        open.remove(name);
+        let connections = &asker.step.ctx.scenario.connections;
+        let Some(connection) = connections.iter().find(|c| c.name == name) else {
             return Err(AskError::Trouble(Trouble::failed(
                 format!("no connection {name}"),
-                place,
+                asker.place,
             )));
         };
-        let postgres = Arc::new(self.connect(step, connection).await?);
-        open.insert(name.to_owned(), Arc::clone(&postgres));
+        let new = self.connect(asker, connection).await?;
+        let postgres = Arc::clone(&new.postgres);
+        open.insert(name.to_owned(), new);
         Ok(postgres)
     }
 
-    async fn connect(&self, step: &StepContext, connection: &Connection) -> Result<Postgres, AskError> {
+    async fn connect(&self, asker: Asker<'_>, connection: &Connection) -> Result<Open, AskError> {
+        let step = asker.step;
         let pg = &connection.postgres;
-        let namespace = step
-            .namespace_of(pg.namespace.as_ref())
-            .map_err(AskError::Trouble)?;
+        // A connection is the scenario's: it means the same in every step.
+        let namespace = match &pg.namespace {
+            Some(_) => step
+                .namespace_of(pg.namespace.as_ref())
+                .map_err(AskError::Trouble)?,
+            None => step.ctx.default_namespace(),
+        };
         let Select::Name(service) = &pg.through.select else {
             return Err(AskError::Trouble(Trouble::failed(
                 "`through` names one service, such as service/postgresql",
@@ -120,25 +158,29 @@ impl Connections {
             .optional(pg.port.as_ref())
             .map_err(AskError::Trouble)?
             .unwrap_or(5432);
-        let (pod, target_port) = self
-            .endpoint(&namespace, &service, port, &pg.through.place)
-            .await?;
-        let mut credentials = Vec::new();
-        for field in [
-            Some(&pg.database),
-            Some(&pg.user),
-            pg.password.as_ref(),
-            pg.sslrootcert.as_ref(),
-        ] {
-            credentials.push(match field {
-                Some(field) => Some(self.credential(step, field, &namespace).await?),
-                None => None,
-            });
-        }
-        let mut credentials = credentials.into_iter();
-        let mut next = || credentials.next().flatten();
-        let (database, user) = (next().unwrap_or_default(), next().unwrap_or_default());
-        let (password, root_cert) = (next(), next());
+        let through = Through {
+            namespace: &namespace,
+            service: &service,
+            port,
+            place: &pg.through.place,
+        };
+        let (pod, target_port) = self.endpoint(&through, asker.removed).await?;
+        let database = self.credential(step, &pg.database, &namespace).await?;
+        let user = self.credential(step, &pg.user, &namespace).await?;
+        let password = match &pg.password {
+            Some(field) => {
+                let password = self.credential(step, field, &namespace).await?;
+                // A short value can't be masked by its text; it is not shown anywhere either.
+                let name = format!("connections.{}.password", connection.name);
+                let _ = step.ctx.secrets.register(&name, &password);
+                Some(password)
+            }
+            None => None,
+        };
+        let root_cert = match &pg.sslrootcert {
+            Some(field) => Some(self.credential(step, field, &namespace).await?),
+            None => None,
+        };
         let word = step.value(&pg.sslmode).map_err(AskError::Trouble)?;
         let sslmode = sslmode(&word).ok_or_else(|| {
             AskError::Trouble(Trouble::failed(
@@ -156,7 +198,8 @@ impl Connections {
             connect_timeout: CONNECT_TIMEOUT,
             application_name: "muster".to_owned(),
         };
-        let cluster = self.cluster.clone();
+        let uid = pod.uid().to_owned();
+        let (cluster, pod) = (self.cluster.clone(), pod.name().to_owned());
         let dialer: Dialer = Arc::new(move || {
             let (cluster, namespace, pod) = (cluster.clone(), namespace.clone(), pod.clone());
             Box::pin(async move {
@@ -167,23 +210,33 @@ impl Connections {
                 Ok(Box::new(stream) as BoxIo)
             })
         });
-        Postgres::connect(&options, dialer).await.map_err(AskError::Probe)
+        let postgres = Postgres::connect(&options, dialer)
+            .await
+            .map_err(AskError::Probe)?;
+        Ok(Open {
+            postgres: Arc::new(postgres),
+            pod: uid,
+        })
     }
 
     /// A ready pod behind a Service, and its port.
     async fn endpoint(
         &self,
-        namespace: &str,
-        service: &str,
-        port: i64,
-        place: &Place,
-    ) -> Result<(String, u16), AskError> {
+        through: &Through<'_>,
+        removed: &HashSet<String>,
+    ) -> Result<(Arc<Object>, u16), AskError> {
+        let &Through {
+            namespace,
+            service,
+            port,
+            place,
+        } = through;
         let api = |error| AskError::Trouble(Trouble::from_api(&error, place));
         let kind = |name: &'static str| async move {
             self.cluster
                 .resolve(name, Some("v1"))
                 .await
-                .map_err(|error| AskError::Trouble(Trouble::failed(error.to_string(), place)))
+                .map_err(|error| AskError::Trouble(unserved(&error, place)))
         };
         let Some(found) = self
             .cluster
@@ -223,14 +276,15 @@ impl Connections {
             .list(&kind("pods").await?, Some(namespace), &labels)
             .await
             .map_err(api)?;
-        let Some(pod) = pods.objects.iter().find(|pod| pods::is_ready(pod)) else {
+        let serves = |pod: &&Arc<Object>| pods::is_ready(pod) && !removed.contains(pod.uid());
+        let Some(pod) = pods.objects.iter().find(serves) else {
             return Err(AskError::NotYet(format!(
-                "no ready pod behind service/{service} in namespace {namespace} ({} not ready)",
+                "no ready pod behind service/{service} in namespace {namespace} ({} not ready, or removed by this step)",
                 pods.objects.len()
             )));
         };
         match target_port(pod, entry, port) {
-            Some(target) => Ok((pod.name().to_owned(), target)),
+            Some(target) => Ok((Arc::clone(pod), target)),
             None => Err(AskError::Trouble(Trouble::failed(
                 format!(
                     "{} has no port named {}",
@@ -260,7 +314,7 @@ impl Connections {
             .cluster
             .resolve("secrets", Some("v1"))
             .await
-            .map_err(|error| AskError::Trouble(Trouble::failed(error.to_string(), place)))?;
+            .map_err(|error| AskError::Trouble(unserved(&error, place)))?;
         let secret = self
             .cluster
             .get(&kind, Some(namespace), &name)
@@ -295,7 +349,6 @@ impl Connections {
                     place,
                 )))
             })?;
-        // A short value can't be masked by its text; it is not shown anywhere either.
         let sensitive = ["password", "token", "key", "dsn"]
             .iter()
             .any(|word| key.to_lowercase().contains(word));

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a failure names what was expected, where it is written, and what to do or look at next.
 
-use muster_cluster::ApiError;
+use muster_cluster::{ApiError, ErrorClass};
 use muster_model::event::Failure;
 use muster_model::{ObjectRef, Place};
 use muster_scenario::expr::EvalError;
@@ -117,10 +117,12 @@ impl Trouble {
         ))
     }
 
-    /// From an API error: a lost or unreachable cluster is the environment's failure, a refusal the scenario's.
+    /// From an API error: a cluster that is lost, unreachable or doesn't know who asks is the environment's failure, a
+    /// refusal the scenario's.
     pub(crate) fn from_api(error: &ApiError, place: &Place) -> Self {
         let failure = at(error.to_string(), place);
-        if error.is_transient() {
+        let stranger = matches!(error.class, ErrorClass::Unauthorized | ErrorClass::Tls);
+        if stranger || error.is_transient() {
             Self::Environment(failure)
         } else {
             Self::Failed(failure)

@@ -199,7 +199,7 @@ pub(crate) fn selector_of(owner: &Object) -> Option<Selector> {
 
 /// Whether an owner's controller made a pod; a Deployment owns through the ReplicaSet that bears its name and the
 /// pod's template hash.
-fn owns(owner: &Object, pod: &Object) -> bool {
+pub(crate) fn owns(owner: &Object, pod: &Object) -> bool {
     if pod.is_owned_by(owner.uid()) {
         return true;
     }

@@ -74,7 +74,7 @@ impl Found {
 pub(crate) async fn find(step: &StepContext, target: &Target, namespace: &str) -> Result<Found, Trouble> {
     match resolve(step, target).await {
         Ok(kind) => located(step, target, kind, namespace),
-        Err(error) => Err(unserved(&error, target)),
+        Err(error) => Err(unserved(&error, &target.place)),
     }
 }
 
@@ -90,7 +90,7 @@ pub(crate) async fn await_kind(
             tokio::time::sleep(DISCOVERY_PAUSE).await;
             Ok(Err(error.to_string()))
         }
-        Err(error) => Err(unserved(&error, target)),
+        Err(error) => Err(unserved(&error, &target.place)),
     }
 }
 
@@ -105,11 +105,11 @@ pub(crate) fn is_unknown(error: &ResolveError) -> bool {
     matches!(error, ResolveError::Unknown { .. })
 }
 
-fn unserved(error: &ResolveError, target: &Target) -> Trouble {
-    if matches!(error, ResolveError::Api(api) if api.is_transient()) {
-        Trouble::Environment(failure::at(error.to_string(), &target.place))
-    } else {
-        Trouble::failed(error.to_string(), &target.place)
+/// A kind that can't be had: the environment's failure if the cluster could not be asked, else the scenario's.
+pub(crate) fn unserved(error: &ResolveError, place: &Place) -> Trouble {
+    match error {
+        ResolveError::Api(api) => Trouble::from_api(api, place),
+        _ => Trouble::failed(error.to_string(), place),
     }
 }
 

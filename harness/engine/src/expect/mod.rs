@@ -62,7 +62,7 @@ pub(crate) fn observer(
         )?),
         Subject::Sql(subject) => {
             let every = step.optional(expectation.every.as_ref())?;
-            Box::new(sql::SqlObserver::new(step, subject, every)?)
+            Box::new(sql::SqlObserver::new(step, subject, every, effects)?)
         }
     })
 }

@@ -10,7 +10,7 @@ use crate::context::StepContext;
 use crate::expect::watched::describe;
 use crate::failure::Trouble;
 use crate::pods::{PodChange, PodWatch};
-use crate::target::{Found, await_kind};
+use crate::target::{Found, await_kind, unserved};
 
 /// The pods of a target as they change.
 pub(crate) struct PodSet {
@@ -57,7 +57,7 @@ impl PodSet {
                 .cluster
                 .resolve("pods", Some("v1"))
                 .await
-                .map_err(|error| Trouble::failed(error.to_string(), &self.target.place))?;
+                .map_err(|error| unserved(&error, &self.target.place))?;
             self.watch = Some(PodWatch::new(&self.step.cluster, pod_kind, found));
         }
         let Some(watch) = self.watch.as_mut() else {

@@ -8,10 +8,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use muster_model::{Mismatch, Object};
 use serde_json::Value;
 
 use crate::pods;
+
+/// The label of an endpoint slice that names its Service.
+pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// How ready an object is.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +36,8 @@ pub(crate) struct Demand<'a> {
     pub(crate) removed: &'a HashSet<String>,
     /// `replicas:`.
     pub(crate) replicas: Option<i64>,
+    /// When the step's mark was taken: what a controller gave up before is no verdict on this step.
+    pub(crate) since: Timestamp,
 }
 
 fn not_yet(path: &str, expected: impl Into<String>, found: impl Into<String>) -> Readiness {
@@ -42,8 +48,16 @@ fn number(object: &Object, path: &[&str]) -> i64 {
     object.integer(path).unwrap_or(0)
 }
 
-/// Assesses an object; `pods` are those that it owns, for kinds that own pods.
-pub(crate) fn assess(object: &Object, pods: &[Arc<Object>], demand: &Demand<'_>) -> Readiness {
+/// Whether a part belongs to an object: a pod to its owner, an endpoint slice to its Service.
+pub(crate) fn belongs(object: &Object, part: &Object) -> bool {
+    match object.kind() {
+        "Service" => part.label(SERVICE_NAME) == Some(object.name()),
+        _ => pods::owns(object, part),
+    }
+}
+
+/// Assesses an object; `parts` are those that belong to it: pods of their owner, endpoint slices of a Service.
+pub(crate) fn assess(object: &Object, parts: &[Arc<Object>], demand: &Demand<'_>) -> Readiness {
     if demand.removed.contains(object.uid()) {
         return not_yet(
             "metadata.uid",
@@ -56,8 +70,9 @@ pub(crate) fn assess(object: &Object, pods: &[Arc<Object>], demand: &Demand<'_>)
     }
     match object.kind() {
         "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" => {
-            workload(object, pods, demand)
+            workload(object, parts, demand)
         }
+        "Service" => service(parts, demand),
         "Pod" => pod(object),
         "Job" => terminal_condition(object, "Complete", "Failed"),
         "PersistentVolumeClaim" => match object.text(&["status", "phase"]) {
@@ -116,14 +131,14 @@ fn workload(object: &Object, pods: &[Arc<Object>], demand: &Demand<'_>) -> Readi
             Readiness::Never(mismatch)
         };
     }
-    if let Some(waiting) = counts(object, desired) {
+    if let Some(waiting) = counts(object, desired, demand.since) {
         return waiting;
     }
     count_pods(object, pods, demand, desired)
 }
 
 /// What `kubectl rollout status` asks.
-fn counts(object: &Object, desired: i64) -> Option<Readiness> {
+fn counts(object: &Object, desired: i64, since: Timestamp) -> Option<Readiness> {
     let status = |key: &str| number(object, &["status", key]);
     let short = |key: &str, wanted: i64| {
         (status(key) < wanted).then(|| {
@@ -136,17 +151,8 @@ fn counts(object: &Object, desired: i64) -> Option<Readiness> {
     };
     match object.kind() {
         "Deployment" => {
-            if let Some(progressing) = pods::condition(object, "Progressing")
-                && pods::text(progressing, &["reason"]) == "ProgressDeadlineExceeded"
-            {
-                return Some(Readiness::Never(Mismatch::new(
-                    "status.conditions[type=Progressing].reason",
-                    "a rollout that progresses",
-                    format!(
-                        "ProgressDeadlineExceeded: {}",
-                        pods::text(progressing, &["message"])
-                    ),
-                )));
+            if let Some(mismatch) = given_up(object, since) {
+                return Some(Readiness::Never(mismatch));
             }
             short("updatedReplicas", desired)
                 .or_else(|| {
@@ -176,6 +182,25 @@ fn counts(object: &Object, desired: i64) -> Option<Readiness> {
         "DaemonSet" => short("updatedNumberScheduled", desired).or_else(|| short("numberAvailable", desired)),
         _ => short("readyReplicas", desired),
     }
+}
+
+/// A rollout that its controller gave up since the mark. An older verdict stays until the rollout moves on, and says
+/// nothing about this step.
+fn given_up(deployment: &Object, since: Timestamp) -> Option<Mismatch> {
+    let progressing = pods::condition(deployment, "Progressing")?;
+    // The API gives whole seconds.
+    let updated: Timestamp = pods::text(progressing, &["lastUpdateTime"]).parse().ok()?;
+    let now = updated.as_second() > since.as_second();
+    (now && pods::text(progressing, &["reason"]) == "ProgressDeadlineExceeded").then(|| {
+        Mismatch::new(
+            "status.conditions[type=Progressing].reason",
+            "a rollout that progresses",
+            format!(
+                "ProgressDeadlineExceeded: {}",
+                pods::text(progressing, &["message"])
+            ),
+        )
+    })
 }
 
 /// The pods themselves: as many as desired, Ready, at the current revision, not going.
@@ -213,6 +238,34 @@ fn count_pods(object: &Object, pods: &[Arc<Object>], demand: &Demand<'_>, desire
         return not_yet("ready pods", desired.to_string(), found);
     }
     Readiness::Ready(format!("{serving}/{desired} pods ready"))
+}
+
+/// A Service serves by a ready endpoint. The slices may still list a pod that the step removed.
+fn service(slices: &[Arc<Object>], demand: &Demand<'_>) -> Readiness {
+    let (removed, left): (Vec<_>, Vec<_>) = slices
+        .iter()
+        .flat_map(|slice| slice.list(&["endpoints"]))
+        .partition(|endpoint| {
+            let uid = pods::text(endpoint, &["targetRef", "uid"]);
+            demand.removed.contains(uid)
+        });
+    let is_ready = |endpoint: &&Value| {
+        // Unset means ready: discovery.k8s.io/v1 EndpointConditions.
+        endpoint
+            .get("conditions")
+            .and_then(|conditions| conditions.get("ready"))
+            .and_then(Value::as_bool)
+            .unwrap_or(true)
+    };
+    let ready = left.iter().copied().filter(is_ready).count();
+    if ready > 0 {
+        return Readiness::Ready(format!("{ready} ready endpoints"));
+    }
+    let mut found = format!("{} not ready", left.len());
+    if !removed.is_empty() {
+        found.push_str(&format!(", {} removed by this step", removed.len()));
+    }
+    not_yet("endpoints", "a ready one", found)
 }
 
 fn pod(pod: &Object) -> Readiness {
@@ -360,3 +413,6 @@ fn by_condition(object: &Object, demand: &Demand<'_>) -> Readiness {
     }
     not_yet("status.conditions", "a Ready or Available condition", "neither")
 }
+
+#[cfg(test)]
+mod tests;

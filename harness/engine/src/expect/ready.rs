@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::causes;
 use crate::context::StepContext;
 use crate::expect::pod_set::PodSet;
-use crate::expect::readiness::{Demand, Readiness, assess};
+use crate::expect::readiness::{Demand, Readiness, SERVICE_NAME, assess, belongs};
 use crate::expect::watched::{Look, Watched};
 use crate::failure::Trouble;
 use crate::mark::Effects;
@@ -24,10 +24,64 @@ use crate::wait::{Answer, Observe, Sighting};
 enum Mode {
     /// Pods and those that own them.
     Pods,
-    /// A Service: its endpoint slices.
-    Service(Box<Watched>),
+    /// Services and their endpoint slices.
+    Services(Box<Services>),
     /// Anything else.
     Plain(Box<Watched>),
+}
+
+/// A watch on Services and on their endpoint slices.
+struct Services {
+    services: Watched,
+    slices: Watched,
+    services_listed: bool,
+    slices_listed: bool,
+}
+
+impl Services {
+    fn new(step: &Arc<StepContext>, target: &Target, found: &Found, namespace: &str) -> Self {
+        let place = &target.place;
+        let labels = match &found.which {
+            Which::Name(name) => vec![(
+                SERVICE_NAME.to_owned(),
+                Templated::Lit(name.clone(), place.clone()),
+            )],
+            // Several Services: their slices are told apart by that label.
+            Which::Labels(_) => Vec::new(),
+        };
+        let slices = Target {
+            place: place.clone(),
+            kind: "endpointslices.discovery.k8s.io".to_owned(),
+            api_version: None,
+            select: Select::Labels(labels),
+        };
+        Self {
+            services: Watched::new(step, target, namespace.to_owned()),
+            slices: Watched::new(step, &slices, namespace.to_owned()),
+            services_listed: false,
+            slices_listed: false,
+        }
+    }
+
+    /// The first call lists both; later ones wait for a change of either.
+    async fn next(&mut self) -> Result<Look, Trouble> {
+        if !self.services_listed {
+            let look = self.services.next().await?;
+            if matches!(look, Look::Unserved(_)) {
+                return Ok(look);
+            }
+            self.services_listed = true;
+        }
+        if !self.slices_listed {
+            let look = self.slices.next().await?;
+            self.slices_listed = matches!(look, Look::Seen { .. });
+            return Ok(look);
+        }
+        tokio::select! {
+            look = self.services.next() => look,
+            look = self.slices.next() => look,
+        }
+    }
 }
 
 /// Observes readiness.
@@ -66,18 +120,9 @@ impl ReadyObserver {
         if PodWatch::can_own_pods(&found.kind) && found.kind.kind != "Job" {
             return Mode::Pods;
         }
-        if let ("Service", Which::Name(name)) = (found.kind.kind.as_str(), &found.which) {
-            let place = self.target.place.clone();
-            let slices = Target {
-                place: place.clone(),
-                kind: "endpointslices.discovery.k8s.io".to_owned(),
-                api_version: None,
-                select: Select::Labels(vec![(
-                    "kubernetes.io/service-name".to_owned(),
-                    Templated::Lit(name.clone(), place),
-                )]),
-            };
-            return Mode::Service(Box::new(Watched::new(step, &slices, self.namespace.clone())));
+        if found.kind.kind == "Service" {
+            let services = Services::new(step, &self.target, found, &self.namespace);
+            return Mode::Services(Box::new(services));
         }
         Mode::Plain(Box::new(Watched::new(step, &self.target, self.namespace.clone())))
     }
@@ -87,27 +132,23 @@ impl ReadyObserver {
             Ok(found) => found,
             Err(unserved) => return Ok(Answer::Unknown(unserved).into()),
         };
+        if fresh {
+            self.mode = None;
+            self.pods.reset();
+        }
         if self.mode.is_none() {
             self.mode = Some(self.mode_for(&found));
         }
-        let gap = match &mut self.mode {
-            Some(Mode::Plain(watched) | Mode::Service(watched)) => {
-                let look = if fresh {
-                    watched.fresh().await?
-                } else {
-                    watched.next().await?
-                };
-                match look {
-                    Look::Unserved(why) => return Ok(Answer::Unknown(why).into()),
-                    Look::Seen { gap } => gap,
-                }
-            }
-            Some(Mode::Pods) | None => {
-                if fresh {
-                    self.pods.reset();
-                }
-                self.pods.next().await?
-            }
+        let look = match &mut self.mode {
+            Some(Mode::Plain(watched)) => watched.next().await?,
+            Some(Mode::Services(services)) => services.next().await?,
+            Some(Mode::Pods) | None => Look::Seen {
+                gap: self.pods.next().await?,
+            },
+        };
+        let gap = match look {
+            Look::Unserved(why) => return Ok(Answer::Unknown(why).into()),
+            Look::Seen { gap } => gap,
         };
         Ok(Sighting {
             answer: self.assess(),
@@ -115,9 +156,11 @@ impl ReadyObserver {
         })
     }
 
+    /// What is to be ready, and what belongs to it.
     fn objects(&self) -> (Vec<Arc<Object>>, Vec<Arc<Object>>) {
         match &self.mode {
-            Some(Mode::Plain(watched) | Mode::Service(watched)) => (watched.objects(), Vec::new()),
+            Some(Mode::Plain(watched)) => (watched.objects(), Vec::new()),
+            Some(Mode::Services(watch)) => (watch.services.objects(), watch.slices.objects()),
             _ => match self.pods.watch() {
                 Some(watch) if watch.has_owner() => (watch.owners(), watch.pods()),
                 Some(watch) => (watch.pods(), Vec::new()),
@@ -128,10 +171,7 @@ impl ReadyObserver {
 
     fn assess(&self) -> Answer {
         let display = self.pods.display();
-        let (objects, pods) = self.objects();
-        if let Some(Mode::Service(_)) = self.mode {
-            return assess_service(&display, &objects);
-        }
+        let (objects, parts) = self.objects();
         if objects.is_empty() {
             return Answer::Differs {
                 seen: format!("{display} does not exist"),
@@ -141,11 +181,16 @@ impl ReadyObserver {
         let mut ready = Vec::new();
         let mut waiting: Option<Answer> = None;
         for object in &objects {
-            let own: Vec<_> = pods.iter().filter(|pod| owned(object, pod)).cloned().collect();
+            let own: Vec<_> = parts
+                .iter()
+                .filter(|part| belongs(object, part))
+                .cloned()
+                .collect();
             let demand = Demand {
                 generation: self.effects.generation_of(object.uid()),
                 removed: &self.effects.removed,
                 replicas: self.replicas,
+                since: self.pods.step().mark.time,
             };
             let reference = object.reference();
             match assess(object, &own, &demand) {
@@ -194,44 +239,6 @@ impl ReadyObserver {
     }
 }
 
-/// Of several owners, whose pod is it? With one owner the watch has told already.
-fn owned(owner: &Object, pod: &Object) -> bool {
-    pod.is_owned_by(owner.uid()) || owner.kind() == "Deployment"
-}
-
-fn assess_service(display: &str, slices: &[Arc<Object>]) -> Answer {
-    let endpoints: Vec<_> = slices
-        .iter()
-        .flat_map(|slice| slice.list(&["endpoints"]))
-        .collect();
-    let ready = endpoints
-        .iter()
-        .filter(|endpoint| {
-            // Unset means ready: discovery.k8s.io/v1 EndpointConditions.
-            endpoint
-                .get("conditions")
-                .and_then(|c| c.get("ready"))
-                .and_then(Value::as_bool)
-                .unwrap_or(true)
-        })
-        .count();
-    if ready > 0 {
-        let value = Value::Array(slices.iter().map(|slice| slice.0.clone()).collect());
-        return Answer::Holds {
-            seen: format!("{display}: {ready} ready endpoints"),
-            value,
-        };
-    }
-    Answer::Differs {
-        seen: format!("{display}: {} endpoints, none ready", endpoints.len()),
-        mismatches: vec![Mismatch::new(
-            "endpoints",
-            "a ready one",
-            format!("{} not ready", endpoints.len()),
-        )],
-    }
-}
-
 #[async_trait]
 impl Observe for ReadyObserver {
     async fn next(&mut self) -> Result<Sighting, Trouble> {
@@ -258,10 +265,10 @@ impl Observe for ReadyObserver {
     }
 
     async fn causes(&mut self) -> Vec<String> {
-        let (objects, pods) = self.objects();
+        let (objects, parts) = self.objects();
         match self.pods.found() {
             Some(found) => {
-                let all: Vec<_> = objects.into_iter().chain(pods).collect();
+                let all: Vec<_> = objects.into_iter().chain(parts).collect();
                 causes::of_target(self.pods.step(), found, &all, None).await
             }
             None => Vec::new(),

@@ -1,6 +1,7 @@
 //! `sql`: what a database answers.
 //!
-//! Invariant: a database can't be watched, only asked: every `every`, over one connection that is kept.
+//! Invariant: a database can't be watched, only asked: every `every`, over one connection that is kept; a pod that the
+//! step's action removed is never asked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +13,11 @@ use muster_scenario::ast::{Fails, SqlAsk, SqlSubject};
 use muster_scenario::matching::{Bound, Outcome};
 use serde_json::{Value, json};
 
-use crate::connections::AskError;
+use crate::connections::{AskError, Asker};
 use crate::context::StepContext;
 use crate::expect::{bind_optional, prefixed};
 use crate::failure::{FailureFacts, Trouble};
+use crate::mark::Effects;
 use crate::steps::fails;
 use crate::wait::{Answer, Observe, Sighting};
 
@@ -40,6 +42,7 @@ pub(crate) struct SqlObserver {
     asked: bool,
     nearest: String,
     help: Vec<String>,
+    effects: Arc<Effects>,
 }
 
 impl SqlObserver {
@@ -48,6 +51,7 @@ impl SqlObserver {
         step: &Arc<StepContext>,
         subject: &SqlSubject,
         every: Option<Duration>,
+        effects: &Arc<Effects>,
     ) -> Result<Self, Trouble> {
         let names = step.names();
         let ask = match &subject.ask {
@@ -72,19 +76,25 @@ impl SqlObserver {
             asked: false,
             nearest: String::new(),
             help: Vec::new(),
+            effects: Arc::clone(effects),
         })
     }
 
     async fn look(&mut self) -> Result<Sighting, Trouble> {
         self.asked = true;
         let connections = &self.step.ctx.connections;
+        let asker = Asker {
+            step: &self.step,
+            place: &self.place,
+            removed: &self.effects.removed,
+        };
         let answer = match &self.ask {
             Ask::Query { sql, params } => connections
-                .query(&self.step, &self.on, &self.place, sql, params)
+                .query(asker, &self.on, sql, params)
                 .await
                 .map(|rows| Value::Array(rows.rows.into_iter().map(Value::Object).collect())),
             Ask::Tables(schema) => connections
-                .tables(&self.step, &self.on, &self.place, schema)
+                .tables(asker, &self.on, schema)
                 .await
                 .map(|tables| json!(tables)),
         };

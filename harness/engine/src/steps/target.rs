@@ -10,7 +10,7 @@ use muster_scenario::ast::Target;
 use crate::context::StepContext;
 use crate::failure::{ActionError, FailureFacts, Trouble};
 use crate::pods::{self, PodWatch};
-use crate::target::{Found, Which, find};
+use crate::target::{Found, Which, find, unserved};
 
 /// The one object that a target names.
 pub(crate) async fn named(step: &StepContext, target: &Target) -> Result<(Found, String), ActionError> {
@@ -82,7 +82,7 @@ pub(crate) async fn pods_of(step: &StepContext, found: &Found) -> Result<Vec<Arc
         .cluster
         .resolve("pods", Some("v1"))
         .await
-        .map_err(|error| ActionError::from(Trouble::failed(error.to_string(), &found.place)))?;
+        .map_err(|error| unserved(&error, &found.place))?;
     let mut watch = PodWatch::new(&step.cluster, kind, found.clone());
     watch
         .next()
