@@ -1,8 +1,10 @@
 //! Local commands through a hidden helper in the same binary.
 //!
 //! Invariant: the helper outlives every process that the command started, and none of them outlives muster: when the
-//! command ends, its time is up, or the lifeline (the helper's standard input) closes, all descendants are killed.
+//! command ends, its time is up, or the lifeline (the helper's standard input) closes, all descendants are killed. A
+//! script may hold secrets, so no command line shows its text.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
@@ -39,19 +41,20 @@ pub(crate) enum Ended {
     Interrupted,
 }
 
-/// Runs a shell script in a folder with an environment on top of muster's own.
+/// Runs the shell script of a file in a folder with an environment on top of muster's own.
 ///
 /// # Errors
 /// The operating system's, if the helper can't be started.
 pub(crate) async fn run(
-    script: &str,
+    script: &Path,
     env: &[(String, String)],
     folder: &Path,
     time: Duration,
     interrupt: &CancellationToken,
 ) -> std::io::Result<Ended> {
     let mut helper = tokio::process::Command::new(std::env::current_exe()?)
-        .args([ARGUMENT, script])
+        .arg(ARGUMENT)
+        .arg(script)
         .envs(env.iter().map(|(key, value)| (key, value)))
         .current_dir(folder)
         .stdin(Stdio::piped())
@@ -115,15 +118,15 @@ async fn tail(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> Vec<u8> {
 
 /// Becomes the helper if the arguments say so, and never returns then. Every main calls it first.
 pub fn enter_if_child() {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() != Some(ARGUMENT) {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_none_or(|first| first != ARGUMENT) {
         return;
     }
     let script = arguments.next().unwrap_or_default();
     std::process::exit(help(&script));
 }
 
-fn help(script: &str) -> i32 {
+fn help(script: &OsStr) -> i32 {
     use std::os::unix::process::{CommandExt, ExitStatusExt};
     // Orphans of the command become children of this process, so that they can be found.
     let me = rustix::process::getpid();
@@ -131,7 +134,8 @@ fn help(script: &str) -> i32 {
         return 126;
     }
     let child = std::process::Command::new("sh")
-        .args(["-eu", "-c", script])
+        .arg("-eu")
+        .arg(script)
         .stdin(Stdio::null())
         .process_group(0)
         .spawn();
