@@ -184,6 +184,33 @@ impl Context {
             .map_or_else(|| "default".to_owned(), |(_, name)| name.clone())
     }
 
+    /// Masks what a Secret holds from now on, as far as its keys say that it is one.
+    pub(crate) fn mask(&self, object: &Object) {
+        use base64::Engine as _;
+        if object.kind() != "Secret" {
+            return;
+        }
+        let Some(data) = object.at(&["data"]).and_then(Value::as_object) else {
+            return;
+        };
+        for (key, value) in data {
+            let lower = key.to_lowercase();
+            let sensitive = ["password", "token", "key", "dsn", "secret"]
+                .iter()
+                .any(|word| lower.contains(word));
+            let text = value
+                .as_str()
+                .and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok())
+                .and_then(|bytes| String::from_utf8(bytes).ok());
+            if let (true, Some(text)) = (sensitive, text) {
+                // A value that is too short to be masked by its text is not one.
+                let _ = self
+                    .secrets
+                    .register(&format!("secret/{}.{key}", object.name()), &text);
+            }
+        }
+    }
+
     /// Notes that an object existed at some time during the scenario.
     pub(crate) fn saw(&self, reference: ObjectRef) {
         self.state().seen.insert(reference);
@@ -222,6 +249,7 @@ impl Context {
 }
 
 /// A step that runs.
+#[derive(Clone)]
 pub(crate) struct StepContext {
     pub(crate) ctx: Arc<Context>,
     /// Counts this step's requests.

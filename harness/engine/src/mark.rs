@@ -106,6 +106,8 @@ pub(crate) struct Effects {
     pub(crate) written: Vec<WrittenObject>,
     /// The uids it removed: they satisfy nothing in this step.
     pub(crate) removed: HashSet<String>,
+    /// It found nothing to do: a `revert` without anything to put back.
+    pub(crate) idle: bool,
     /// What `save` of the step sees as `self`.
     pub(crate) result: Value,
     /// One line for the report: `patched spireserver/cluster`.

@@ -131,12 +131,24 @@ impl Runner<'_> {
             .optional(step.timeout.as_ref())?
             .unwrap_or(ctx.options.defaults.step);
         context.deadline = context.deadline.min(began + limit);
-        let mark = self.take_mark(&context).await?;
+        let nothing = Arc::new(Effects::default());
+        let before = Arc::new(context.clone());
+        let early = self.look_before(&before, &nothing).await;
+        if step.action.is_some() {
+            // A kept connection may lead to a pod that the action replaces.
+            ctx.connections.forget_all().await;
+        }
+        // The mark is the last thing before the action.
+        let mark = tokio::select! {
+            mark = self.take_mark(&context) => mark?,
+            () = ctx.interrupted() => return Err(Trouble::Interrupted),
+            () = tokio::time::sleep_until(context.deadline.into()) => {
+                return Err(Trouble::failed("the step's time was used up before its action", &step.place));
+            }
+        };
         context.mark = mark.clone();
         self.mark = Some(mark);
         let context = Arc::new(context);
-        let nothing = Arc::new(Effects::default());
-        let early = self.look_before(&context, &nothing).await;
         let effects = match &step.action {
             Some(_) => Arc::new(self.act(&context).await?),
             None => nothing,
@@ -158,7 +170,7 @@ impl Runner<'_> {
             .collect();
         let mut tracks = Vec::new();
         for step in looking_back {
-            tracks.extend(tracks_of(context, step).await);
+            tracks.extend(tracks_of(context, step).await?);
         }
         match (&self.step.action, self.position.inherited) {
             (None, Some(mark)) => Ok(mark.clone()),
@@ -186,7 +198,8 @@ impl Runner<'_> {
                 return nothing;
             };
             match tokio::time::timeout(Duration::from_secs(5), observer.next()).await {
-                Ok(Ok(sighting)) => {
+                // What could not be observed was not seen false either.
+                Ok(Ok(sighting)) if !matches!(sighting.answer, Answer::Unknown(_)) => {
                     let held = matches!(sighting.answer, Answer::Holds { .. });
                     Early {
                         observer: expectation.edge.then_some(observer),
@@ -209,6 +222,8 @@ impl Runner<'_> {
         });
         let result = tokio::select! {
             result = steps::act(context, action) => result,
+            // A request that is cut off is in the ledger: clean-up finds out what became of it.
+            () = context.ctx.interrupted() => Err(Trouble::Interrupted.into()),
             () = tokio::time::sleep_until((context.deadline + Duration::from_secs(2)).into()) => {
                 Err(Trouble::failed(
                     format!("`{}` did not return within the step's time", steps::summary(action)),
@@ -364,8 +379,9 @@ async fn observe(
             .unwrap_or(context.ctx.options.defaults.within),
         hold: context.optional(expectation.hold.as_ref())?,
         never: context.optional(expectation.never.as_ref())?,
-        // What was seen false before the action needs no other proof.
-        edge: expectation.edge && (early.observer.is_none() || early.held),
+        // What was seen false before the action needs no other proof; where a `revert` had nothing to put back, nothing
+        // becomes false.
+        edge: expectation.edge && (early.observer.is_none() || early.held) && !effects.idle,
     };
     let mut observer = match early.observer {
         Some(mut observer) => {
@@ -393,15 +409,19 @@ async fn observe(
                 never: None,
                 edge: false,
             };
-            tokio::select! {
-                biased;
-                fatal_end = wait(context, scope.clone(), &fatal.place, watcher.as_mut(), forever) => match fatal_end {
-                    Ok(seen) => Err(Trouble::failed(
+            let fatal_end = async {
+                match wait(context, scope.clone(), &fatal.place, watcher.as_mut(), forever).await {
+                    Ok(seen) => Trouble::failed(
                         format!("gave up waiting since `fails_on` came true: {}", seen.seen),
                         &fatal.place,
-                    )),
-                    Err(trouble) => Err(trouble),
-                },
+                    ),
+                    // That it can't come true, or can't be observed, ends nothing.
+                    Err(_) => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                trouble = fatal_end => Err(trouble),
                 passed = wait(context, scope.clone(), &expectation.place, observer.as_mut(), times) => passed,
             }
         }
@@ -428,6 +448,12 @@ fn failed_as_wanted(
         return Err(error.trouble);
     }
     let mismatches = fails::compare(context, wanted, &error.facts)?;
+    // That the cluster could not be asked is nobody's wanted failure, unless its answer was.
+    if matches!(error.trouble, Trouble::Environment(_))
+        && (error.facts.status.is_none() || !mismatches.is_empty())
+    {
+        return Err(error.trouble);
+    }
     let message = error
         .trouble
         .failure()
@@ -452,38 +478,51 @@ fn succeeded(wanted: &Fails, effects: &Effects) -> Trouble {
 
 /// The tracks that the `log` and `crash` expectations of a step read; begun now if they are new. What can't be found
 /// yet is found at the expectation's turn.
-pub(crate) async fn tracks_of(context: &StepContext, step: &Step) -> Vec<Arc<Track>> {
+///
+/// # Errors
+/// The API server's, for another reason than an unknown kind.
+pub(crate) async fn tracks_of(context: &StepContext, step: &Step) -> Result<Vec<Arc<Track>>, Trouble> {
     let mut tracks = Vec::new();
     for expectation in &step.expect {
         let mut subjects = vec![expectation];
         subjects.extend(expectation.fails_on.as_deref());
         for expectation in subjects {
-            if let Some(track) = track_of(context, step, expectation).await {
-                tracks.push(track);
-            }
+            tracks.extend(track_of(context, step, expectation).await?);
         }
     }
-    tracks
+    Ok(tracks)
 }
 
-async fn track_of(context: &StepContext, step: &Step, expectation: &Expectation) -> Option<Arc<Track>> {
+async fn track_of(
+    context: &StepContext,
+    step: &Step,
+    expectation: &Expectation,
+) -> Result<Option<Arc<Track>>, Trouble> {
     let (target, container): (&Target, _) = match &expectation.subject {
         Subject::Log(log) => (&log.target, Some(log.container.as_ref())),
         Subject::Crash(crash) => (&crash.target, None),
-        _ => return None,
+        _ => return Ok(None),
     };
-    let namespace = context
-        .namespace_of(expectation.namespace.as_ref().or(step.namespace.as_ref()))
-        .ok()?;
-    let found = target::find(context, target, &namespace).await.ok()?;
+    let Ok(namespace) = context.namespace_of(expectation.namespace.as_ref().or(step.namespace.as_ref()))
+    else {
+        return Ok(None);
+    };
+    let found = match target::find(context, target, &namespace).await {
+        Ok(found) => found,
+        // A kind or a name that isn't known yet.
+        Err(Trouble::Failed(_)) => return Ok(None),
+        Err(trouble) => return Err(trouble),
+    };
     if !crate::pods::PodWatch::can_own_pods(&found.kind) {
-        return None;
+        return Ok(None);
     }
     let track = context.ctx.book.track(found);
-    if let Some(container) = container {
-        track.follow(context.optional(container).ok()?.as_deref());
+    match container.map(|container| context.optional(container)) {
+        Some(Ok(name)) => track.follow(name.as_deref()),
+        Some(Err(_)) => return Ok(None),
+        None => {}
     }
-    Some(track)
+    Ok(Some(track))
 }
 
 fn subject_of(expectation: &Expectation) -> String {

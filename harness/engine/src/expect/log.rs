@@ -163,6 +163,16 @@ impl LogObserver {
         if let Some(error) = track.error() {
             return Err(Trouble::from_api(&error, &self.subject.target.place));
         }
+        let (answer, nearest) = self.judge(&track)?;
+        self.nearest = nearest;
+        // A number of lines is final only when all that were written have arrived.
+        if wait && self.count.is_some() && matches!(answer, Answer::Holds { .. }) {
+            return self.fresh().await;
+        }
+        Ok(answer.into())
+    }
+
+    fn judge(&mut self, track: &Track) -> Result<(Answer, String), Trouble> {
         let data = track.read();
         if self.negative && self.window.is_none() {
             self.window = Some((data.lines.len(), Instant::now()));
@@ -177,14 +187,7 @@ impl LogObserver {
             )
             .help("say which with `container:`"));
         }
-        let (answer, nearest) = self.assess(&data);
-        drop(data);
-        self.nearest = nearest;
-        // A number of lines is final only when all that were written have arrived.
-        if wait && self.count.is_some() && matches!(answer, Answer::Holds { .. }) {
-            return self.fresh().await;
-        }
-        Ok(answer.into())
+        Ok(self.assess(&data))
     }
 
     fn lines<'a>(&'a self, data: &'a TrackData) -> impl Iterator<Item = &'a Line> {
@@ -226,8 +229,8 @@ impl LogObserver {
         };
         // Where lines may be lost only a match is believed, and a number of lines never.
         let since = self.window.map_or(self.step.mark.at, |(_, opened)| opened);
-        let believed = !self.negative && self.count.is_none()
-            || self.negative && matches!(answer, Answer::Holds { .. });
+        let believed =
+            !self.negative && self.count.is_none() || self.negative && matches!(answer, Answer::Holds { .. });
         match data.lost_since(since) {
             Some(lost) if !believed => (Answer::Unknown(format!("lines may be lost: {lost}")), nearest),
             _ => (answer, nearest),
@@ -501,7 +504,9 @@ impl Observe for LogObserver {
             .count();
         match before {
             0 => Vec::new(),
-            1 => vec!["one line that matches was written before the step's mark, so it doesn't count".to_owned()],
+            1 => vec![
+                "one line that matches was written before the step's mark, so it doesn't count".to_owned(),
+            ],
             more => vec![format!(
                 "{more} lines that match were written before the step's mark, so they don't count"
             )],

@@ -183,6 +183,9 @@ impl ObjectObserver {
             held.len() == counted.len()
         };
         if enough {
+            for object in &held {
+                self.watched.step().ctx.mask(object);
+            }
             let named = matches!(self.watched.found().map(|f| &f.which), Some(Which::Name(_)));
             let value = if named { held[0].0.clone() } else { list(&held) };
             let seen = self.wanted(held.len());
@@ -292,7 +295,11 @@ impl ObjectObserver {
 
 /// Differences in a Secret's content, without what was found there.
 fn hidden(mismatches: Vec<Mismatch>) -> Vec<Mismatch> {
-    let holds_content = |path: &str| ["data", "stringData", "cel: "].iter().any(|start| path.starts_with(start));
+    let holds_content = |path: &str| {
+        ["data", "stringData", "cel: "]
+            .iter()
+            .any(|start| path.starts_with(start))
+    };
     mismatches
         .into_iter()
         .map(|m| match holds_content(&m.path) {
