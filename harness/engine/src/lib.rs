@@ -12,6 +12,7 @@ mod context;
 mod evidence;
 mod expect;
 mod failure;
+mod history;
 mod locks;
 mod mark;
 mod namespaces;

@@ -250,7 +250,7 @@ async fn begin_tracks(ctx: &Arc<Context>, deadline: Instant) {
         if let Ok(namespace) = context.namespace_of(step.namespace.as_ref()) {
             context.namespace = namespace;
             // What fails here is told when its step's turn comes.
-            let _ = step::tracks_of(&context, step).await;
+            let _ = crate::book::tracks_of(&context, step).await;
         }
     }
 }

@@ -7,15 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use muster_model::event::{EventKind, Failure, Phase, Scope as EventScope, Verdict};
-use muster_scenario::ast::{Expectation, Fails, Step, Subject, Target};
+use muster_scenario::ast::{Expectation, Fails, Step, Subject};
 
-use crate::book::{self, Track};
+use crate::book;
 use crate::context::{Context, StepContext};
 use crate::expect;
 use crate::failure::{self, ActionError, Trouble};
 use crate::mark::{Effects, Mark};
 use crate::steps::{self, fails};
-use crate::target;
 use crate::wait::{Answer, Observe, Passed, Times, wait};
 
 /// Longer than any run.
@@ -170,7 +169,7 @@ impl Runner<'_> {
             .collect();
         let mut tracks = Vec::new();
         for step in looking_back {
-            tracks.extend(tracks_of(context, step).await?);
+            tracks.extend(book::tracks_of(context, step).await?);
         }
         match (&self.step.action, self.position.inherited) {
             (None, Some(mark)) => Ok(mark.clone()),
@@ -474,55 +473,6 @@ fn succeeded(wanted: &Fails, effects: &Effects) -> Trouble {
         &wanted.place,
     );
     Trouble::Failed(failure)
-}
-
-/// The tracks that the `log` and `crash` expectations of a step read; begun now if they are new. What can't be found
-/// yet is found at the expectation's turn.
-///
-/// # Errors
-/// The API server's, for another reason than an unknown kind.
-pub(crate) async fn tracks_of(context: &StepContext, step: &Step) -> Result<Vec<Arc<Track>>, Trouble> {
-    let mut tracks = Vec::new();
-    for expectation in &step.expect {
-        let mut subjects = vec![expectation];
-        subjects.extend(expectation.fails_on.as_deref());
-        for expectation in subjects {
-            tracks.extend(track_of(context, step, expectation).await?);
-        }
-    }
-    Ok(tracks)
-}
-
-async fn track_of(
-    context: &StepContext,
-    step: &Step,
-    expectation: &Expectation,
-) -> Result<Option<Arc<Track>>, Trouble> {
-    let (target, container): (&Target, _) = match &expectation.subject {
-        Subject::Log(log) => (&log.target, Some(log.container.as_ref())),
-        Subject::Crash(crash) => (&crash.target, None),
-        _ => return Ok(None),
-    };
-    let Ok(namespace) = context.namespace_of(expectation.namespace.as_ref().or(step.namespace.as_ref()))
-    else {
-        return Ok(None);
-    };
-    let found = match target::find(context, target, &namespace).await {
-        Ok(found) => found,
-        // A kind or a name that isn't known yet.
-        Err(Trouble::Failed(_)) => return Ok(None),
-        Err(trouble) => return Err(trouble),
-    };
-    if !crate::pods::PodWatch::can_own_pods(&found.kind) {
-        return Ok(None);
-    }
-    let track = context.ctx.book.track(found);
-    match container.map(|container| context.optional(container)) {
-        Some(Ok(name)) => track.follow(name.as_deref()),
-        Some(Err(_)) => return Ok(None),
-        None => {}
-    }
-    Ok(Some(track))
 }
 
 fn subject_of(expectation: &Expectation) -> String {

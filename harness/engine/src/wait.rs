@@ -3,17 +3,17 @@
 //! Invariant: a negative or lasting check passes only on observations that were made, one at the start of its window
 //! and a fresh one at its end; an observation that couldn't be made is never a pass.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use muster_model::event::{EventKind, Failure, Transition};
+use muster_model::event::{EventKind, Failure};
 use muster_model::{Mismatch, Place};
 use serde_json::Value;
 
 use crate::context::StepContext;
 use crate::failure::{self, Trouble};
+use crate::history::History;
 use crate::mark::Effects;
 
 /// How long an observation of its own may take.
@@ -114,51 +114,6 @@ pub(crate) struct Passed {
     pub(crate) value: Value,
     /// The first observation at its turn held.
     pub(crate) at_once: bool,
-}
-
-/// Keeps the first 16 and the last 48 states.
-#[derive(Default)]
-struct History {
-    first: Vec<Transition>,
-    last: VecDeque<Transition>,
-    dropped: usize,
-}
-
-impl History {
-    fn push(&mut self, at_ms: u64, seen: &str) -> bool {
-        let before = self.last.back().or(self.first.last());
-        if before.is_some_and(|t| t.seen == seen) {
-            return false;
-        }
-        let transition = Transition {
-            at_ms,
-            seen: seen.to_owned(),
-        };
-        if self.first.len() < 16 {
-            self.first.push(transition);
-        } else {
-            self.last.push_back(transition);
-            if self.last.len() > 48 {
-                self.last.pop_front();
-                self.dropped += 1;
-            }
-        }
-        true
-    }
-
-    fn into_vec(mut self) -> Vec<Transition> {
-        let mut all = self.first;
-        if self.dropped > 0
-            && let Some(next) = self.last.front()
-        {
-            all.push(Transition {
-                at_ms: next.at_ms,
-                seen: format!("({} more states)", self.dropped),
-            });
-        }
-        all.extend(self.last.drain(..));
-        all
-    }
 }
 
 struct Wait<'a> {
@@ -264,7 +219,7 @@ impl Wait<'_> {
                     within_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
                 },
             );
-            if let Some(last) = self.history.last.back().or(self.history.first.last()) {
+            if let Some(last) = self.history.latest() {
                 let seen = last.seen.clone();
                 self.step
                     .ctx
@@ -376,7 +331,9 @@ impl Wait<'_> {
                 human(window),
                 human(left)
             );
-            return Err(Trouble::failed(message, self.place).help("raise the step's or the scenario's `timeout`"));
+            return Err(
+                Trouble::failed(message, self.place).help("raise the step's or the scenario's `timeout`")
+            );
         }
         let end = Instant::now() + window;
         let mut sighting = self.look().await?;
@@ -389,7 +346,9 @@ impl Wait<'_> {
             }
         };
         let last = self.look().await?;
-        seen = self.not_seen(last).map(|last| if last.is_empty() { seen } else { last })?;
+        seen = self
+            .not_seen(last)
+            .map(|last| if last.is_empty() { seen } else { last })?;
         Ok(Passed {
             seen: format!("not once in {}: {seen}", human(window)),
             value: Value::Null,
@@ -505,19 +464,5 @@ mod tests {
         ] {
             assert_eq!(human(Duration::from_millis(ms)), text);
         }
-    }
-
-    #[test]
-    fn a_history_keeps_the_beginning_and_the_end_and_says_what_is_left_out() {
-        let mut history = History::default();
-        for n in 0..100 {
-            history.push(n, &n.to_string());
-            history.push(n, &n.to_string());
-        }
-        let all = history.into_vec();
-        assert_eq!(all.len(), 16 + 1 + 48);
-        assert_eq!(all[15].seen, "15");
-        assert_eq!(all[16].seen, "(36 more states)");
-        assert_eq!(all.last().unwrap().seen, "99");
     }
 }

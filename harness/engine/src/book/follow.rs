@@ -114,7 +114,10 @@ async fn read(cluster: Cluster, track: Arc<Track>, instance: Instance, previous:
         end = read_all(&cluster, &track, &instance, previous) => end,
     } {
         Ok(()) => {}
-        Err(why) => track.gap(format!("log of {} of {}: {why}", instance.container, instance.pod)),
+        Err(why) => track.gap(format!(
+            "log of {} of {}: {why}",
+            instance.container, instance.pod
+        )),
     }
     track.update(|data| {
         data.read_whole.insert(instance.id.clone());

@@ -3,6 +3,8 @@
 //! Invariant: what is written in the book is never removed before the scenario ends, so that lines and ends of pods that
 //! are gone still count.
 
+mod aim;
+mod ends;
 mod follow;
 mod track;
 
@@ -16,7 +18,9 @@ use muster_model::event::Scope;
 use muster_record::Recorder;
 use serde_json::Value;
 
-pub(crate) use track::{End, Line, Track, TrackData};
+pub(crate) use aim::tracks_of;
+pub(crate) use ends::End;
+pub(crate) use track::{Line, Track, TrackData};
 
 use crate::mark::{Floor, Floors};
 use crate::pods;
@@ -115,7 +119,7 @@ async fn floors_of(
     for status in pods::container_statuses(pod) {
         let name = pods::text(status, &["name"]).to_owned();
         let key = (pod.uid().to_owned(), name.clone());
-        floors.ends.insert(key, track::total_ends(status));
+        floors.ends.insert(key, ends::total_ends(status));
         for state in ["state", "lastState"] {
             let id = pods::text(status, &[state, "terminated", "containerID"]);
             if !id.is_empty() {
@@ -134,7 +138,10 @@ async fn floors_of(
         if track.follows(&name, pod) {
             last = last.max(tail(cluster, pod, &name).await?);
         }
-        floors.instances.entry(id.to_owned()).or_insert(Floor::Running(last));
+        floors
+            .instances
+            .entry(id.to_owned())
+            .or_insert(Floor::Running(last));
     }
     Ok(())
 }
@@ -178,7 +185,7 @@ pub(crate) async fn catch_up(cluster: &Cluster, track: &Arc<Track>) -> Result<Re
         floors_of(cluster, track, pod, &mut floors).await?;
         let followed: HashSet<String> = pods::container_statuses(pod)
             .filter(|status| track.follows(pods::text(status, &["name"]), pod))
-            .flat_map(track::instance_ids)
+            .flat_map(ends::instance_ids)
             .collect();
         for (id, floor) in floors.instances {
             match floor {

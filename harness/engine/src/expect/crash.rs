@@ -151,7 +151,12 @@ impl CrashObserver {
         let mut others = Vec::new();
         let track_key = track.key();
         let first = self.window.as_ref().map_or(0, |window| window.ends);
-        for end in book.ends.iter().skip(first).filter(|end| self.counts(&track_key, end)) {
+        for end in book
+            .ends
+            .iter()
+            .skip(first)
+            .filter(|end| self.counts(&track_key, end))
+        {
             let fits = matches_optional(self.code.as_ref(), &json!(end.code))
                 && matches_optional(self.reason.as_ref(), &json!(end.reason));
             if fits {

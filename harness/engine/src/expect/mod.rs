@@ -3,6 +3,7 @@
 //! Invariant: an observer only looks; it never changes anything in the cluster.
 
 mod crash;
+mod line;
 mod log;
 mod object;
 mod pod_set;
