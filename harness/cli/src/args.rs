@@ -32,7 +32,7 @@ pub struct Cli {
 pub enum Command {
     /// Run scenarios against a cluster.
     Run(RunArgs),
-    /// Check scenarios without a cluster.
+    /// Check scenarios and the run configuration without a cluster.
     Lint(LintArgs),
     /// List scenarios without a cluster.
     List(ListArgs),
@@ -40,8 +40,12 @@ pub enum Command {
     Report(ReportArgs),
     /// Finish the clean-up of a run that was killed or kept.
     Clean(CleanArgs),
-    /// Print the JSON Schema of scenario files.
-    Schema,
+    /// Print a JSON Schema, for editors.
+    Schema {
+        /// Of which file.
+        #[arg(value_enum, default_value = "scenario")]
+        file: SchemaFile,
+    },
     /// Bring clusters up and down.
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -50,6 +54,15 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// What muster reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaFile {
+    /// A scenario file.
+    Scenario,
+    /// The run configuration, `muster.yaml`.
+    Config,
 }
 
 /// Which cluster.

@@ -53,12 +53,15 @@ async fn clean(run: &str) -> Result<ExitCode, String> {
         context: key.context.clone(),
         ..ConnectOptions::default()
     };
-    let cluster = Cluster::connect(&options)
-        .await
-        .map_err(|error| error.to_string())?;
+    let cluster = Cluster::connect(&options).await.map_err(|error| {
+        format!(
+            "the cluster of run {run} ({}) can't be reached: {error}",
+            key.server
+        )
+    })?;
     if cluster.server() != key.server {
         return Err(format!(
-            "run {run} worked on {}, but its kubeconfig leads to {} now: nothing was touched",
+            "run {run} worked on {}, but its kubeconfig leads to {} now: nothing was touched; set KUBECONFIG as it was then",
             key.server,
             cluster.server()
         ));
@@ -67,7 +70,8 @@ async fn clean(run: &str) -> Result<ExitCode, String> {
     let failed = muster_engine::clean(&cluster, Arc::clone(&ledger), &|line| console::out(line)).await;
     if failed > 0 {
         return Err(format!(
-            "{failed} objects could not be cleaned up; run `muster clean --run {run}` again"
+            "{} could not be cleaned up; run `muster clean --run {run}` again",
+            muster_report::count(failed, "object")
         ));
     }
     match Arc::try_unwrap(ledger) {

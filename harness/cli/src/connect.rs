@@ -1,16 +1,17 @@
 //! Which cluster a run is for: flags, environment, `muster.yaml`, kubectl's rules, in this order.
 //!
-//! Invariant: a cluster that is not there is an error that says how to get one; none is brought up unasked.
+//! Invariant: choosing asks no cluster, so that wrong use is told before anything is made; a cluster that is not there is
+//! an error that says how to get one; none is brought up unasked.
 
 use muster_cluster::{Cluster, ConnectError, ConnectOptions};
-use muster_provision::{Lab, LabPhase};
+use muster_provision::{Lab, LabPhase, ProvisionError};
 use muster_scenario::Config;
 use muster_scenario::config::Provider;
 
 use crate::args::ClusterArgs;
 use crate::exit::ExitCode;
 
-/// The embedded cluster's name where nothing else is said.
+/// The lab's name where nothing else is said.
 pub const LAB: &str = "muster";
 
 /// A cluster and what the user calls it.
@@ -40,81 +41,129 @@ impl NotConnected {
     }
 }
 
-/// Connects.
+/// A cluster that was chosen, and not asked yet.
+pub(crate) struct Choice {
+    /// What the user calls it; none: by its context.
+    name: Option<String>,
+    way: Way,
+}
+
+enum Way {
+    /// The lab of this machine.
+    Lab,
+    Kubeconfig(ConnectOptions),
+}
+
+/// Chooses and connects.
 ///
 /// # Errors
 /// [`NotConnected`] with the message for the user.
 pub async fn connect(args: &ClusterArgs, config: Option<&Config>) -> Result<Connected, NotConnected> {
-    let (name, options) = choose(args, config).await?;
-    match Cluster::connect(&options).await {
-        Ok(cluster) => {
-            let name = name
-                .or_else(|| cluster.context().map(str::to_owned))
-                .unwrap_or_else(|| cluster.server().to_owned());
-            Ok(Connected {
-                cluster,
-                name,
-                options,
-            })
-        }
-        Err(error @ ConnectError::NoConfig) => Err(NotConnected::environment(format!(
-            "{error}; without a cluster, `muster cluster up --provider lab` brings one up for `--cluster lab`"
-        ))),
-        Err(error) => Err(NotConnected::environment(error.to_string())),
-    }
+    choose(args, config)?.connect().await
 }
 
-async fn choose(
-    args: &ClusterArgs,
-    config: Option<&Config>,
-) -> Result<(Option<String>, ConnectOptions), NotConnected> {
+/// Chooses.
+///
+/// # Errors
+/// [`NotConnected`] for a name that no cluster has.
+pub(crate) fn choose(args: &ClusterArgs, config: Option<&Config>) -> Result<Choice, NotConnected> {
     let direct = ConnectOptions {
         kubeconfig: args.kubeconfig.clone(),
         context: args.context.clone(),
         ..ConnectOptions::default()
     };
     if args.kubeconfig.is_some() || args.context.is_some() {
-        return Ok((args.context.clone(), direct));
+        return Ok(Choice {
+            name: args.context.clone(),
+            way: Way::Kubeconfig(direct),
+        });
     }
     let known = match (&args.cluster, config) {
         (Some(name), Some(config)) => config.named(name),
         (Some(_), None) => None,
         (None, Some(config)) => config.default_cluster(),
-        (None, None) => return Ok((None, direct)),
+        (None, None) => None,
     };
     match (known, &args.cluster) {
-        (Some(known), _) => match &known.provider {
-            Provider::Existing { context, kubeconfig } => {
-                let options = ConnectOptions {
+        (Some(known), _) => {
+            let way = match &known.provider {
+                Provider::Existing { context, kubeconfig } => Way::Kubeconfig(ConnectOptions {
                     kubeconfig: kubeconfig.clone(),
                     context: context.clone(),
                     ..ConnectOptions::default()
-                };
-                Ok((Some(known.name.clone()), options))
-            }
-            Provider::Lab => Ok((Some(known.name.clone()), lab().await?)),
-        },
-        (None, Some(name)) if name == "lab" => Ok((Some(name.clone()), lab().await?)),
-        (None, Some(name)) => {
-            let mut names: Vec<_> = config
-                .map(|c| c.clusters.iter().map(|c| c.name.clone()).collect())
-                .unwrap_or_default();
-            if !names.iter().any(|name| name == "lab") {
-                names.push("lab".to_owned());
-            }
-            Err(NotConnected {
-                message: format!("no cluster {name}: there are {}", names.join(", ")),
-                code: ExitCode::Usage,
+                }),
+                Provider::Lab => Way::Lab,
+            };
+            Ok(Choice {
+                name: Some(known.name.clone()),
+                way,
             })
         }
-        (None, None) => Ok((None, direct)),
+        (None, Some(name)) if name == "lab" => Ok(Choice {
+            name: Some(name.clone()),
+            way: Way::Lab,
+        }),
+        (None, Some(name)) => Err(unknown(name, config)),
+        (None, None) => Ok(Choice {
+            name: None,
+            way: Way::Kubeconfig(direct),
+        }),
     }
 }
 
+fn unknown(name: &str, config: Option<&Config>) -> NotConnected {
+    let clusters = config
+        .map(|config| config.clusters.as_slice())
+        .unwrap_or_default();
+    let names: Vec<_> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    let there = match (config, names.as_slice()) {
+        (None, _) => "no muster.yaml was found".to_owned(),
+        (Some(config), []) => format!("{} names none", config.path.display()),
+        (Some(config), names) => format!("{} has {}", config.path.display(), names.join(", ")),
+    };
+    NotConnected {
+        message: format!(
+            "no cluster {name}: {there}; `lab` is the embedded one, and `--context` takes a context of the kubeconfig"
+        ),
+        code: ExitCode::Usage,
+    }
+}
+
+impl Choice {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`NotConnected`] with the message for the user.
+    pub(crate) async fn connect(self) -> Result<Connected, NotConnected> {
+        let options = match self.way {
+            Way::Lab => lab().await?,
+            Way::Kubeconfig(options) => options,
+        };
+        match Cluster::connect(&options).await {
+            Ok(cluster) => {
+                let name = self
+                    .name
+                    .or_else(|| cluster.context().map(str::to_owned))
+                    .unwrap_or_else(|| cluster.server().to_owned());
+                Ok(Connected {
+                    cluster,
+                    name,
+                    options,
+                })
+            }
+            Err(error @ ConnectError::NoConfig) => Err(NotConnected::environment(format!(
+                "{error}; without a cluster, `muster cluster up --provider lab` brings one up for `--cluster lab`"
+            ))),
+            Err(error) => Err(NotConnected::environment(error.to_string())),
+        }
+    }
+}
+
+/// The lab of this machine, whatever its name.
 async fn lab() -> Result<ConnectOptions, NotConnected> {
-    let status = Lab::status(LAB)
-        .await
-        .map_err(|error| NotConnected::environment(error.to_string()))?;
+    let failed = |error: ProvisionError| NotConnected::environment(error.to_string());
+    let name = Lab::current().map_err(failed)?.unwrap_or_else(|| LAB.to_owned());
+    let status = Lab::status(&name).await.map_err(failed)?;
     let why = match &status.phase {
         LabPhase::Ready | LabPhase::NotReady(_) => None,
         LabPhase::Absent => Some("the lab is not up".to_owned()),

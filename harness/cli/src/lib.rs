@@ -15,13 +15,14 @@ mod list;
 mod load;
 mod report;
 pub mod run;
+mod scratch;
 mod signals;
 
 use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Command};
+use args::{Cli, Command, SchemaFile};
 use exit::ExitCode;
 
 /// Hidden helpers of muster's own process: every main calls this first.
@@ -73,12 +74,16 @@ async fn dispatch(cli: Cli) -> ExitCode {
     let config = cli.config;
     match cli.command {
         Command::Run(args) => run::command(config, args).await,
-        Command::Lint(args) => lint::command(&args),
+        Command::Lint(args) => lint::command(config, &args),
         Command::List(args) => list::command(&args),
         Command::Report(args) => report::command(&args),
         Command::Clean(args) => clean::command(&args).await,
-        Command::Schema => {
-            console::out(format!("{:#}", muster_scenario::schema::json_schema()));
+        Command::Schema { file } => {
+            let schema = match file {
+                SchemaFile::Scenario => muster_scenario::schema::json_schema(),
+                SchemaFile::Config => muster_scenario::schema::config_schema(),
+            };
+            console::out(format!("{schema:#}"));
             ExitCode::Passed
         }
         Command::Cluster(command) => cluster::command(command).await,

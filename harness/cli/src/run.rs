@@ -10,14 +10,15 @@ use muster_engine::{Defaults, Keep, Plan, RunOptions};
 use muster_model::event::{EventKind, Failure, Scope};
 use muster_model::{Emit, Secrets};
 use muster_record::{ClusterKey, Ledger, Recorder, RunFolder, new_run_id};
-use muster_report::{Terminal, TerminalOptions, Ticker};
+use muster_report::{Terminal, TerminalOptions, Ticker, count};
 use muster_scenario::{Config, Scenario};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{KeepArg, RunArgs};
-use crate::connect::{Connected, NotConnected, connect};
+use crate::connect::{Choice, Connected, choose};
 use crate::exit::ExitCode;
 use crate::report::{Format, write};
+use crate::scratch::{self, Scratch};
 use crate::{console, load, signals};
 
 /// The reports that every run folder holds.
@@ -51,28 +52,26 @@ async fn run(config: Option<PathBuf>, args: RunArgs) -> Result<ExitCode, ExitCod
     let config = configuration(config)?;
     let scenarios = load::load(&args.paths, &args.selectors)?;
     let vars = variables(&args.vars, &scenarios)?;
+    let choice = choose(&args.cluster, config.as_ref()).map_err(|error| {
+        console::error(error.message);
+        error.code
+    })?;
     let session = Session::start(&args)?;
+    let number = scenarios.len();
     session.recorder.emit(
         &Scope::run(),
         EventKind::RunStarted {
             run: session.id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            scenarios: scenarios.len(),
+            scenarios: number,
         },
     );
-    let connected = match connect(&args.cluster, config.as_ref()).await {
-        Ok(connected) => connected,
-        Err(error) => {
-            session.not_connected(&error, scenarios.len());
-            session.end(args.junit.as_deref());
-            return Err(error.code);
-        }
-    };
     let outcome = session
-        .engine(&args, config.as_ref(), scenarios, vars, connected)
-        .await?;
+        .engine(&args, config.as_ref(), scenarios, vars, choice)
+        .await;
+    let code = outcome.unwrap_or_else(|message| session.not_begun(message, number));
     session.end(args.junit.as_deref());
-    Ok(outcome)
+    Ok(code)
 }
 
 /// `--var` as a map; a name that no selected scenario declares is an error.
@@ -89,14 +88,14 @@ fn variables(given: &[String], scenarios: &[Scenario]) -> Result<BTreeMap<String
         };
         if !declared.contains(name) {
             let known: Vec<_> = declared.iter().copied().collect();
-            console::error(format!(
-                "--var {name}: no selected scenario has this variable; there are {}",
-                if known.is_empty() {
-                    "none".to_owned()
-                } else {
+            console::error(if known.is_empty() {
+                format!("--var {name}: no selected scenario has variables; declare it under `vars:`")
+            } else {
+                format!(
+                    "--var {name}: no selected scenario has this variable; they have {}",
                     known.join(", ")
-                }
-            ));
+                )
+            });
             return Err(ExitCode::Usage);
         }
         let wrong = scenarios
@@ -151,7 +150,7 @@ impl Session {
         }));
         let ticker = live.then(|| Ticker::start(Arc::clone(&terminal)));
         let interrupt = CancellationToken::new();
-        if let Err(error) = signals::listen(id.clone(), interrupt.clone()) {
+        if let Err(error) = signals::listen(id.clone(), scratch::path(&id), interrupt.clone()) {
             console::error(format!("signals can't be listened for: {error}"));
             return Err(ExitCode::Environment);
         }
@@ -165,44 +164,45 @@ impl Session {
         })
     }
 
-    fn not_connected(&self, error: &NotConnected, scenarios: usize) {
+    /// Records that no scenario could begin.
+    fn not_begun(&self, message: String, scenarios: usize) -> ExitCode {
+        let code = ExitCode::Environment;
         self.recorder.emit(
             &Scope::run(),
             EventKind::RunFinished {
-                exit_code: error.code as u8,
+                exit_code: code as u8,
                 passed: 0,
                 failed: 0,
                 skipped: 0,
                 errors: scenarios,
                 elapsed_ms: 0,
                 failure: Some(Box::new(Failure {
-                    message: error.message.clone(),
+                    message,
                     ..Failure::default()
                 })),
             },
         );
+        code
     }
 
+    /// Connects and runs; an error is one from before the first scenario.
     async fn engine(
         &self,
         args: &RunArgs,
         config: Option<&Config>,
         scenarios: Vec<Scenario>,
         vars: BTreeMap<String, String>,
-        connected: Connected,
-    ) -> Result<ExitCode, ExitCode> {
-        let environment = |message: String| {
-            console::error(message);
-            ExitCode::Environment
-        };
+        choice: Choice,
+    ) -> Result<ExitCode, String> {
+        let connected = choice.connect().await.map_err(|error| error.message)?;
+        let scratch = Scratch::create(&self.id)?;
         let ledger = Ledger::default_folder()
             .and_then(|folder| Ledger::create(&folder, &self.id))
-            .map_err(|error| environment(error.to_string()))?;
+            .map_err(|error| error.to_string())?;
         ledger
             .on_cluster(key(&connected))
-            .map_err(|error| environment(error.to_string()))?;
+            .map_err(|error| error.to_string())?;
         let ledger = Arc::new(ledger);
-        let scratch = Scratch::new(&self.id).map_err(|error| environment(error.to_string()))?;
         let timeouts = config.map(|config| config.timeouts).unwrap_or_default();
         let usual = Defaults::default();
         let options = RunOptions {
@@ -224,7 +224,7 @@ impl Session {
                 step: timeouts.step.unwrap_or(usual.step),
                 scenario: timeouts.scenario.unwrap_or(usual.scenario),
             },
-            scratch: scratch.0.clone(),
+            scratch: scratch.path().to_owned(),
             interrupt: self.interrupt.clone(),
         };
         let plan = Plan {
@@ -253,8 +253,11 @@ impl Session {
         let left = ledger.pending(None).len();
         if left > 0 {
             console::err(format!(
-                "{left} changes of this run are still in the cluster: `muster clean --run {}` undoes them",
-                self.id
+                "{} of this run {} still in the cluster: `muster clean --run {}` undoes {}",
+                count(left, "change"),
+                if left == 1 { "is" } else { "are" },
+                self.id,
+                if left == 1 { "it" } else { "them" },
             ));
         } else if let Err(error) = ledger.remove() {
             console::error(error.to_string());
@@ -301,36 +304,21 @@ fn code(number: u8) -> ExitCode {
     }
 }
 
-/// What `muster clean` needs to find the cluster again.
+/// What `muster clean` needs to find the cluster again. A list of kubeconfigs is one only together: then it is to be
+/// found by `KUBECONFIG` again.
 fn key(connected: &Connected) -> ClusterKey {
-    let absolute = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+    let kubeconfig = match (
+        &connected.options.kubeconfig,
+        connected.cluster.kubeconfig_paths(),
+    ) {
+        (Some(named), _) => Some(named),
+        (None, [only]) => Some(only),
+        (None, _) => None,
+    };
     ClusterKey {
         name: Some(connected.name.clone()),
-        kubeconfig: connected
-            .options
-            .kubeconfig
-            .as_ref()
-            .or_else(|| connected.cluster.kubeconfig_paths().first())
-            .map(absolute),
+        kubeconfig: kubeconfig.map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())),
         context: connected.cluster.context().map(str::to_owned),
         server: connected.cluster.server().to_owned(),
-    }
-}
-
-/// A folder for kubeconfigs of child processes, removed at the end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(run: &str) -> std::io::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-        let path = std::env::temp_dir().join(format!("muster-{run}"));
-        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -25,7 +25,7 @@ pub enum RecordError {
         source: io::Error,
     },
     /// The folder holds no run.
-    #[error("{} is not a run folder (it has no events.jsonl): name a folder that `muster run` wrote, such as out/latest", path.display())]
+    #[error("{} is not a run folder (it has no events.jsonl): name a folder that `muster run` wrote, such as runs/latest", path.display())]
     NoRun {
         /// The folder.
         path: PathBuf,

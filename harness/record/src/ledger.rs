@@ -163,7 +163,7 @@ pub struct ClusterKey {
     /// The name in muster.yaml, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The kubeconfig's absolute path.
+    /// The kubeconfig's absolute path; none if it is to be found by kubectl's rules, as for a list in `KUBECONFIG`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeconfig: Option<PathBuf>,
     /// The context in it.

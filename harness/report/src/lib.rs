@@ -14,6 +14,7 @@ mod text;
 
 pub use style::Palette;
 pub use terminal::{Terminal, TerminalOptions, Ticker};
+pub use text::count;
 
 /// A report could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -32,7 +32,7 @@ pub(crate) fn limit(ms: u64) -> String {
 }
 
 /// `1 scenario`, `2 scenarios`.
-pub(crate) fn count(n: usize, one: &str) -> String {
+pub fn count(n: usize, one: &str) -> String {
     if n == 1 {
         format!("1 {one}")
     } else {
