@@ -2,7 +2,7 @@
 //!
 //! Invariant: a namespace that the scenario did not make is never deleted.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use muster_cluster::{ErrorClass, Kind, Query, Target};
 use muster_model::event::EventKind;
@@ -19,6 +19,8 @@ use crate::values;
 
 /// The label on everything that a run makes outside its own namespaces, and on these.
 pub(crate) const RUN_LABEL: &str = "muster.dev/run";
+/// The alias of the namespace of a scenario that names none.
+const IMPLIED: &str = "test";
 /// How long a namespace of the same name may take to go.
 const GOING: Duration = Duration::from_secs(60);
 /// How long the default ServiceAccount may take to come: pods can't be created before.
@@ -36,12 +38,20 @@ pub(crate) async fn set_up(ctx: &Context) -> Result<(), Trouble> {
             }
         });
     }
-    let first = names.first().cloned().flatten().unwrap_or_default();
-    values::set_all(ctx, &first)?;
     if ctx.scenario.namespaces.is_empty() {
-        let name = format!("muster-test-{}", values::suffix());
-        return create(ctx, "test", &name, &[], &ctx.scenario.place).await;
+        let name = format!("muster-{IMPLIED}-{}", values::suffix());
+        values::set_all(ctx, &name, &Map::from_iter([(IMPLIED.to_owned(), json!(name))]))?;
+        return create(ctx, IMPLIED, &name, &[], &ctx.scenario.place).await;
     }
+    let first = names.first().cloned().flatten().unwrap_or_default();
+    let known = ctx
+        .scenario
+        .namespaces
+        .iter()
+        .zip(&names)
+        .filter_map(|(namespace, name)| Some((namespace.alias.clone(), json!(name.as_ref()?))))
+        .collect();
+    values::set_all(ctx, &first, &known)?;
     for (namespace, name) in ctx.scenario.namespaces.iter().zip(names) {
         let name = match (name, &namespace.source) {
             (Some(name), _) => name,
@@ -178,9 +188,15 @@ async fn await_former(
         }
         return Err(trouble);
     }
-    await_gone(&ctx.cluster, kind, reference, former.uid(), GOING)
-        .await
-        .map_err(|why| Trouble::failed(format!("namespace {name} is still being deleted: {why}"), place))
+    await_gone(
+        &ctx.cluster,
+        kind,
+        reference,
+        former.uid(),
+        Instant::now() + GOING,
+    )
+    .await
+    .map_err(|why| Trouble::failed(format!("namespace {name} is still being deleted: {why}"), place))
 }
 
 async fn await_account(ctx: &Context, namespace: &str, place: &Place) -> Result<(), Trouble> {

@@ -3,15 +3,18 @@
 //! Invariant: an object is deleted only by the uid that the scenario made, and of an object that existed before only
 //! the fields that the scenario changed are put back, each only if nobody changed it since.
 
+mod chain;
 mod diff;
 mod restore;
+mod write;
 
 pub(crate) use restore::await_gone;
+pub(crate) use write::Write;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use muster_cluster::{ApiError, Cluster, Outcome as Made, Written};
 use muster_model::event::{CleanupDeed, EventKind};
@@ -19,6 +22,13 @@ use muster_model::{Object, ObjectRef, Place};
 use muster_record::{Deed, Entry, Intent, Ledger, LedgerError, Outcome};
 
 use crate::failure::{self, ActionError, Trouble};
+use crate::undo::chain::{Chain, batches};
+
+/// Of the time for clean-up, what is kept for requests after the last wait: whatever one object waits for, the others
+/// are at least asked to go.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
+/// How long `clean` may take, for all scenarios of a run.
+const CLEAN: Duration = Duration::from_secs(600);
 
 /// The undo log of one scenario.
 pub(crate) struct UndoLog {
@@ -62,11 +72,6 @@ impl UndoFailed {
             message: self.message,
         }
     }
-}
-
-/// All that happened to one object, oldest first.
-struct Chain {
-    entries: Vec<Entry>,
 }
 
 impl UndoLog {
@@ -183,11 +188,7 @@ impl UndoLog {
 
     /// How much there is to undo.
     pub(crate) fn pending(&self) -> Vec<ObjectRef> {
-        let mut references: Vec<_> = self
-            .chains()
-            .into_iter()
-            .filter_map(|chain| chain.reference().cloned())
-            .collect();
+        let mut references: Vec<_> = self.chains().into_iter().map(|chain| chain.reference).collect();
         references.reverse();
         references
     }
@@ -208,7 +209,15 @@ impl UndoLog {
         order.reverse();
         order
             .into_iter()
-            .filter_map(|object| by_object.remove(&object).map(|entries| Chain { entries }))
+            .filter_map(|reference| {
+                let entries = by_object.remove(&reference)?;
+                let run = self.ledger.run().to_owned();
+                Some(Chain {
+                    reference,
+                    run,
+                    entries,
+                })
+            })
             .collect()
     }
 
@@ -219,35 +228,33 @@ impl UndoLog {
         }
     }
 
-    /// Puts back what existed before, newest first. What the scenario made stays.
-    pub(crate) async fn restore_all(&self, cluster: &Cluster) -> Vec<Result<Undone, UndoFailed>> {
+    /// Puts back what existed before, newest first. What the scenario made stays, except where it has the place of
+    /// what existed before.
+    pub(crate) async fn restore_all(
+        &self,
+        cluster: &Cluster,
+        end: Instant,
+    ) -> Vec<Result<Undone, UndoFailed>> {
         let mut results = Vec::new();
         for chain in self.chains().iter().filter(|chain| !chain.is_ours()) {
-            results.extend(self.undo(cluster, chain, Duration::ZERO).await);
+            results.extend(self.undo(cluster, chain, end).await);
         }
         results
     }
 
-    /// Undoes everything: in exact reverse order, neighbouring deletions side by side.
+    /// Undoes everything within a time: in reverse order, neighbouring deletions side by side.
     pub(crate) async fn undo_all(
         &self,
         cluster: &Cluster,
         budget: Duration,
     ) -> Vec<Result<Undone, UndoFailed>> {
+        let end = Instant::now() + budget;
+        let cluster = cluster.with_deadline(end);
+        let waits = end - LAST_REQUESTS.min(budget / 2);
         let mut results = Vec::new();
-        let chains = self.chains();
-        let mut rest = chains.as_slice();
-        while let Some(first) = rest.first() {
-            let length = if first.is_ours() {
-                rest.iter().take_while(|chain| chain.is_ours()).count()
-            } else {
-                1
-            };
-            let (batch, later) = rest.split_at(length);
-            let undone =
-                futures::future::join_all(batch.iter().map(|chain| self.undo(cluster, chain, budget))).await;
-            results.extend(undone.into_iter().flatten());
-            rest = later;
+        for batch in batches(self.chains()) {
+            let deeds = batch.iter().map(|chain| self.undo(&cluster, chain, waits));
+            results.extend(futures::future::join_all(deeds).await.into_iter().flatten());
         }
         results
     }
@@ -256,29 +263,18 @@ impl UndoLog {
         &self,
         cluster: &Cluster,
         chain: &Chain,
-        budget: Duration,
+        end: Instant,
     ) -> Option<Result<Undone, UndoFailed>> {
-        let reference = chain.reference()?.clone();
-        match restore::undo(cluster, chain, budget).await {
+        match restore::undo(cluster, chain, end).await {
             Ok(undone) => {
                 self.done(chain);
                 undone.map(Ok)
             }
-            Err(message) => Some(Err(UndoFailed { reference, message })),
+            Err(message) => Some(Err(UndoFailed {
+                reference: chain.reference.clone(),
+                message,
+            })),
         }
-    }
-}
-
-impl Chain {
-    fn reference(&self) -> Option<&ObjectRef> {
-        self.entries.first().map(|entry| &entry.intent.object)
-    }
-
-    /// Whether the scenario made the object: its first deed was to create it.
-    fn is_ours(&self) -> bool {
-        self.entries
-            .first()
-            .is_some_and(|entry| entry.intent.before.is_none())
     }
 }
 
@@ -291,7 +287,7 @@ fn unwritten(error: &LedgerError, place: &Place) -> ActionError {
 pub async fn clean(cluster: &Cluster, ledger: Arc<Ledger>, tell: &(dyn Fn(String) + Send + Sync)) -> usize {
     let log = UndoLog::new(ledger, None);
     let mut failed = 0;
-    for result in log.undo_all(cluster, crate::options::budget::CLEANUP).await {
+    for result in log.undo_all(cluster, CLEAN).await {
         match result {
             Ok(undone) => {
                 let deed = match undone.deed {

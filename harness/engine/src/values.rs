@@ -3,8 +3,9 @@
 //! Invariant: a secret is registered for masking before anything can show it.
 
 use muster_scenario::ast::{Var, VarSource};
+use muster_scenario::expr::Scope;
 use rand::Rng;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::context::Context;
 use crate::failure::Trouble;
@@ -28,10 +29,13 @@ pub(crate) fn suffix() -> String {
         .collect()
 }
 
-/// Gives each variable its value, in the written order.
-pub(crate) fn set_all(ctx: &Context, namespace: &str) -> Result<(), Trouble> {
+/// Gives each variable its value, in the written order. The namespaces may not be there yet: `known` has the real names
+/// of those whose names don't depend on variables.
+pub(crate) fn set_all(ctx: &Context, namespace: &str, known: &Map<String, Value>) -> Result<(), Trouble> {
     for var in &ctx.scenario.vars {
-        let value = value_of(ctx, var, namespace)?;
+        let mut names = ctx.names(namespace);
+        names.set("namespaces", Value::Object(known.clone()));
+        let value = value_of(ctx, var, &names)?;
         if var.secret {
             let text = match &value {
                 Value::String(text) => text.clone(),
@@ -46,13 +50,11 @@ pub(crate) fn set_all(ctx: &Context, namespace: &str) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn value_of(ctx: &Context, var: &Var, namespace: &str) -> Result<Value, Trouble> {
+fn value_of(ctx: &Context, var: &Var, names: &Scope) -> Result<Value, Trouble> {
     let given = ctx.options.vars.get(&var.name);
     match (&var.source, given) {
         (VarSource::Value(tree), given) => {
-            let declared = tree
-                .eval(&ctx.names(namespace))
-                .map_err(|error| Trouble::from_eval(&error))?;
+            let declared = tree.eval(names).map_err(|error| Trouble::from_eval(&error))?;
             match given {
                 None => Ok(declared),
                 Some(text) => typed(text, &declared)

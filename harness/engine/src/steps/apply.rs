@@ -9,7 +9,8 @@ use futures::StreamExt;
 use muster_cluster::{ApplyOptions, Query, ResolveError, Target};
 use muster_model::{Object, Place};
 use muster_record::Deed;
-use muster_scenario::ast::{Apply, Revert};
+use muster_scenario::ast::Apply;
+use muster_scenario::expr::Scope;
 use muster_scenario::manifest;
 use serde_json::{Map, Value};
 
@@ -17,6 +18,7 @@ use crate::context::StepContext;
 use crate::failure::{self, ActionError, Trouble};
 use crate::mark::{Effects, result_key};
 use crate::namespaces::RUN_LABEL;
+use crate::undo::Write;
 
 /// How many requests of one action are in flight.
 const SIDE_BY_SIDE: usize = 8;
@@ -78,7 +80,7 @@ pub(crate) async fn run(step: &StepContext, apply: &Apply, place: &Place) -> Res
 }
 
 fn load(step: &StepContext, apply: &Apply) -> Result<Vec<Manifest>, ActionError> {
-    let mut names = step.names();
+    let names = step.names();
     let inputs = match &apply.with {
         Some(with) => Some(with.eval(&names).map_err(|error| Trouble::from_eval(&error))?),
         None => None,
@@ -99,9 +101,7 @@ fn load(step: &StepContext, apply: &Apply) -> Result<Vec<Manifest>, ActionError>
         return Ok(manifests);
     }
     let expand = inputs.is_some();
-    if let Some(inputs) = inputs {
-        names.set("inputs", inputs);
-    }
+    let names = manifest_names(&names, inputs);
     let loaded = manifest::load(&patterns, &step.ctx.scenario.folder, expand)
         .map_err(|diagnostics| ActionError::from(unloadable(&diagnostics)))?;
     for manifest in loaded {
@@ -115,6 +115,20 @@ fn load(step: &StepContext, apply: &Apply) -> Result<Vec<Manifest>, ActionError>
         });
     }
     Ok(manifests)
+}
+
+/// What an expanded manifest sees: its inputs and where it is applied, nothing of the scenario's own.
+fn manifest_names(scenario: &Scope, inputs: Option<Value>) -> Scope {
+    let mut names = Scope::default();
+    for root in ["namespace", "namespaces", "cluster", "run"] {
+        if let Some(value) = scenario.get(root) {
+            names.set(root, value.clone());
+        }
+    }
+    if let Some(inputs) = inputs {
+        names.set("inputs", inputs);
+    }
+    names
 }
 
 fn unloadable(diagnostics: &muster_model::Diagnostics) -> Trouble {
@@ -195,35 +209,26 @@ async fn apply_one(step: &StepContext, apply: &Apply, manifest: &Manifest) -> Re
         .and_then(Value::as_str);
     let namespace = kind.namespaced.then(|| own.unwrap_or(&step.namespace).to_owned());
     let namespace = namespace.as_deref();
-    let reference = kind.reference(namespace, manifest.name());
-    let keeps = apply.revert != Revert::Yes;
-    // All of a namespace that the scenario made goes with it.
-    let own = namespace.is_some_and(|namespace| step.ctx.is_own_namespace(namespace));
-    let mut options = ApplyOptions {
-        force: step.ctx.forces,
-        ..ApplyOptions::default()
+    let write = Write {
+        deed: Deed::Apply,
+        kind: &kind,
+        namespace,
+        name: manifest.name(),
+        revert: &apply.revert,
+        place,
     };
-    if keeps || own {
-        let written = step.cluster.apply(&manifest.value, namespace, &options).await;
-        return written
-            .map(|w| w.object)
-            .map_err(|error| ActionError::from_api(&error, place));
-    }
-    let before = step
-        .cluster
-        .get(&kind, namespace, manifest.name())
-        .await
-        .map_err(|error| ActionError::from_api(&error, place))?;
-    if before.is_none() {
-        options
-            .extra_labels
-            .insert(RUN_LABEL.to_owned(), step.ctx.options.run_id.clone());
-    }
-    let request = step.cluster.apply(&manifest.value, namespace, &options);
-    let written = step
-        .ctx
-        .undo
-        .record(Deed::Apply, reference, before, place, request)
+    let written = write
+        .send(step, |labelled| async move {
+            let mut options = ApplyOptions {
+                force: step.ctx.forces,
+                ..ApplyOptions::default()
+            };
+            if labelled {
+                let run = step.ctx.options.run_id.clone();
+                options.extra_labels.insert(RUN_LABEL.to_owned(), run);
+            }
+            step.cluster.apply(&manifest.value, namespace, &options).await
+        })
         .await?;
     Ok(written.object)
 }
@@ -293,4 +298,29 @@ async fn served(step: &StepContext, crd: &Object, place: &Place) -> Result<(), A
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_expanded_manifest_sees_its_inputs_and_its_place_and_nothing_of_the_scenario() {
+        let mut scenario = Scope::default();
+        for root in [
+            "vars",
+            "saved",
+            "namespace",
+            "namespaces",
+            "cluster",
+            "run",
+            "self",
+        ] {
+            scenario.set(root, json!({}));
+        }
+        let names = manifest_names(&scenario, Some(json!({"a": 1})));
+        let seen: Vec<_> = names.names().collect();
+        assert_eq!(seen, ["cluster", "inputs", "namespace", "namespaces", "run"]);
+    }
 }

@@ -15,11 +15,22 @@ use crate::steps::target::existing;
 use crate::target::{Found, find};
 use crate::undo::await_gone;
 
+/// Kinds that hold more than their own fields: what goes with them can't be put back.
+const HOLDERS: [&str; 4] = [
+    "Namespace",
+    "CustomResourceDefinition",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+];
+
 /// Deletes and waits.
 pub(crate) async fn run(step: &StepContext, delete: &Delete) -> Result<Effects, ActionError> {
     let found = find(step, &delete.target, &step.namespace).await?;
     let grace = step.optional(delete.grace_period.as_ref())?;
     let objects = existing(step, &found).await?;
+    for object in &objects {
+        can_come_back(step, delete, object)?;
+    }
     let grace = grace.map(|grace| u32::try_from(grace.as_secs()).unwrap_or(u32::MAX));
     let deletions = objects
         .iter()
@@ -36,6 +47,26 @@ pub(crate) async fn run(step: &StepContext, delete: &Delete) -> Result<Effects, 
     Ok(effects)
 }
 
+fn is_ours(step: &StepContext, object: &Object) -> bool {
+    let own = object
+        .namespace()
+        .is_some_and(|namespace| step.ctx.is_own_namespace(namespace));
+    own || step.ctx.undo.made(object.uid())
+}
+
+fn can_come_back(step: &StepContext, delete: &Delete, object: &Object) -> Result<(), Trouble> {
+    if delete.revert != Revert::Yes || !HOLDERS.contains(&object.kind()) || is_ours(step, object) {
+        return Ok(());
+    }
+    let message = format!(
+        "{} was there before the scenario, and what it holds would go with it and could not be put back",
+        object.reference().with_namespace()
+    );
+    Err(Trouble::failed(message, &delete.target.place).help(
+        "delete what the scenario made, or give `revert: false` and `because:` if it shall be gone for good",
+    ))
+}
+
 async fn delete_one(
     step: &StepContext,
     delete: &Delete,
@@ -46,11 +77,7 @@ async fn delete_one(
     let place = &delete.target.place;
     let uid = object.uid().to_owned();
     let reference = object.reference();
-    let ours = object
-        .namespace()
-        .is_some_and(|namespace| step.ctx.is_own_namespace(namespace))
-        || step.ctx.undo.made(&uid);
-    let ticket = if ours || delete.revert != Revert::Yes {
+    let ticket = if is_ours(step, object) || delete.revert != Revert::Yes {
         None
     } else {
         Some(step.ctx.undo.record_deletion(object, place)?)
@@ -72,7 +99,7 @@ async fn delete_one(
     match answer.map_err(|error| ActionError::from_api(&error, place))? {
         Deletion::Gone | Deletion::NotFound => {}
         Deletion::Terminating { uid } => {
-            let gone = await_gone(&step.cluster, &found.kind, &reference, &uid, step.remaining());
+            let gone = await_gone(&step.cluster, &found.kind, &reference, &uid, step.deadline);
             tokio::select! {
                 () = step.ctx.interrupted() => return Err(Trouble::Interrupted.into()),
                 gone = gone => gone.map_err(|why| Trouble::failed(why, place))?,

@@ -4,12 +4,13 @@
 
 use muster_cluster::{FIELD_MANAGER, Patch as Body};
 use muster_record::Deed;
-use muster_scenario::ast::{Patch, PatchBody, Revert};
+use muster_scenario::ast::{Patch, PatchBody};
 
 use crate::context::StepContext;
 use crate::failure::{ActionError, Trouble};
 use crate::mark::Effects;
 use crate::steps::target::named;
+use crate::undo::Write;
 
 /// Patches.
 pub(crate) async fn run(step: &StepContext, patch: &Patch) -> Result<Effects, ActionError> {
@@ -24,40 +25,26 @@ pub(crate) async fn run(step: &StepContext, patch: &Patch) -> Result<Effects, Ac
         PatchBody::Strategic(tree) => Body::Strategic(eval(tree)?),
     };
     let namespace = found.namespace.as_deref();
-    let request = step.cluster.patch(
-        &found.kind,
+    let write = Write {
+        deed: Deed::Patch,
+        kind: &found.kind,
         namespace,
-        &name,
-        &body,
-        patch.subresource.as_deref(),
-        FIELD_MANAGER,
-    );
-    let reference = found.kind.reference(namespace, &name);
-    let written = if patch.revert != Revert::Yes
-        || namespace.is_some_and(|namespace| step.ctx.is_own_namespace(namespace))
-    {
-        request
-            .await
-            .map_err(|error| ActionError::from_api(&error, place))?
-    } else {
-        let before = step
-            .cluster
-            .get(&found.kind, namespace, &name)
-            .await
-            .map_err(|error| ActionError::from_api(&error, place))?;
-        match before {
-            Some(before) => {
-                step.ctx
-                    .undo
-                    .record(Deed::Patch, reference, Some(before), place, request)
-                    .await?
-            }
-            // The API server's own words for an object that isn't there.
-            None => request
-                .await
-                .map_err(|error| ActionError::from_api(&error, place))?,
-        }
+        name: &name,
+        revert: &patch.revert,
+        place,
     };
+    let written = write
+        .send(step, |_| {
+            step.cluster.patch(
+                &found.kind,
+                namespace,
+                &name,
+                &body,
+                patch.subresource.as_deref(),
+                FIELD_MANAGER,
+            )
+        })
+        .await?;
     let mut effects = Effects::default();
     step.wrote(&mut effects, &written.object);
     effects.summary = format!("patched {}", written.object.reference());

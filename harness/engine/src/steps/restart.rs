@@ -1,11 +1,13 @@
 //! `restart`: by a rollout or by deleting the pods.
 //!
-//! Invariant: the pods that ran before never satisfy what the step expects afterwards.
+//! Invariant: the pods that ran before never satisfy what the step expects afterwards; a pod that nothing would make
+//! anew is never deleted.
 
 use jiff::Timestamp;
 use muster_cluster::{DeleteOptions, Deletion, FIELD_MANAGER, Patch};
+use muster_model::{Object, Place};
 use muster_scenario::ast::{Restart, RestartBy};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::context::StepContext;
 use crate::failure::{ActionError, Trouble};
@@ -38,6 +40,9 @@ async fn rollout(step: &StepContext, restart: &Restart) -> Result<Effects, Actio
         .help("only a Deployment, StatefulSet or DaemonSet can; `by: delete` deletes the pods")
         .into());
     }
+    for object in existing(step, &found).await? {
+        rolls(&object, place)?;
+    }
     let before = pods_of(step, &found).await?;
     let patch = Patch::Merge(json!({"spec": {"template": {"metadata": {"annotations": {
         "kubectl.kubernetes.io/restartedAt": Timestamp::now().to_string(),
@@ -64,6 +69,39 @@ async fn rollout(step: &StepContext, restart: &Restart) -> Result<Effects, Actio
     Ok(effects)
 }
 
+/// Whether a change of the template replaces the pods.
+fn rolls(object: &Object, place: &Place) -> Result<(), Trouble> {
+    let reference = object.reference();
+    if object.text(&["spec", "updateStrategy", "type"]) == "OnDelete" {
+        let message =
+            format!("{reference} has the update strategy OnDelete: a rollout replaces none of its pods");
+        return Err(Trouble::failed(message, place).help("use `by: delete`"));
+    }
+    if object.at(&["spec", "paused"]) == Some(&Value::Bool(true)) {
+        let message = format!("{reference} is paused: a rollout replaces none of its pods");
+        return Err(Trouble::failed(message, place)
+            .help("resume it first: `patch` with `merge: {spec: {paused: false}}`, or use `by: delete`"));
+    }
+    Ok(())
+}
+
+/// Whether something makes the pod anew.
+fn comes_back(pod: &Object, place: &Place) -> Result<(), Trouble> {
+    let controlled = pod
+        .list(&["metadata", "ownerReferences"])
+        .iter()
+        .any(|owner| owner.get("controller") == Some(&Value::Bool(true)));
+    if controlled {
+        return Ok(());
+    }
+    let message = format!(
+        "{} has no controller: nothing would make it anew",
+        pod.reference()
+    );
+    Err(Trouble::failed(message, place)
+        .help("restart what owns pods; `delete` deletes a pod, and one that was there before is made again at the end"))
+}
+
 async fn delete(step: &StepContext, restart: &Restart) -> Result<Effects, ActionError> {
     let place = &restart.target.place;
     let found = find(step, &restart.target, &step.namespace).await?;
@@ -71,6 +109,9 @@ async fn delete(step: &StepContext, restart: &Restart) -> Result<Effects, Action
     let pods = pods_of(step, &found).await?;
     if pods.is_empty() {
         return Err(Trouble::failed(format!("{} has no pods to restart", found.display()), place).into());
+    }
+    for pod in &pods {
+        comes_back(pod, place)?;
     }
     let kind = step
         .cluster
@@ -91,7 +132,7 @@ async fn delete(step: &StepContext, restart: &Restart) -> Result<Effects, Action
                 .await
                 .map_err(|error| ActionError::from_api(&error, place))?;
             if let Deletion::Terminating { uid } = answer {
-                await_gone(&step.cluster, kind, &pod.reference(), &uid, step.remaining())
+                await_gone(&step.cluster, kind, &pod.reference(), &uid, step.deadline)
                     .await
                     .map_err(|why| Trouble::failed(why, place))?;
             }

@@ -3,12 +3,13 @@
 //! Invariant: the former number is in the undo log before the request is sent.
 
 use muster_record::Deed;
-use muster_scenario::ast::{Revert, Scale};
+use muster_scenario::ast::Scale;
 
 use crate::context::StepContext;
 use crate::failure::{ActionError, Trouble};
 use crate::mark::Effects;
 use crate::steps::target::named;
+use crate::undo::Write;
 
 /// Scales.
 pub(crate) async fn run(step: &StepContext, scale: &Scale) -> Result<Effects, ActionError> {
@@ -22,30 +23,19 @@ pub(crate) async fn run(step: &StepContext, scale: &Scale) -> Result<Effects, Ac
         )
     })?;
     let namespace = found.namespace.as_deref();
-    let request = step.cluster.scale(&found.kind, namespace, &name, replicas);
-    let ours = namespace.is_some_and(|namespace| step.ctx.is_own_namespace(namespace));
-    let written = if ours || scale.revert != Revert::Yes {
-        request
-            .await
-            .map_err(|error| ActionError::from_api(&error, place))?
-    } else {
-        let before = step
-            .cluster
-            .get(&found.kind, namespace, &name)
-            .await
-            .map_err(|error| ActionError::from_api(&error, place))?;
-        match before {
-            Some(before) => {
-                step.ctx
-                    .undo
-                    .record(Deed::Scale, before.reference(), Some(before), place, request)
-                    .await?
-            }
-            None => request
-                .await
-                .map_err(|error| ActionError::from_api(&error, place))?,
-        }
+    let write = Write {
+        deed: Deed::Scale,
+        kind: &found.kind,
+        namespace,
+        name: &name,
+        revert: &scale.revert,
+        place,
     };
+    let written = write
+        .send(step, |_| {
+            step.cluster.scale(&found.kind, namespace, &name, replicas)
+        })
+        .await?;
     let mut effects = Effects::default();
     step.wrote(&mut effects, &written.object);
     effects.summary = format!("scaled {} to {replicas}", written.object.reference());

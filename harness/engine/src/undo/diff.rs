@@ -103,16 +103,67 @@ pub(super) fn restore(changes: &Changes, current: &Value) -> (Value, Vec<String>
     let mut left = Vec::new();
     for (path, (before, after)) in changes {
         let now = path.iter().try_fold(current, |value, key| value.get(key));
-        if now == before.as_ref() {
-            continue;
-        }
-        if now != after.as_ref() {
-            left.push(path.join("."));
-            continue;
-        }
-        set(&mut patch, path, before.clone().unwrap_or(Value::Null));
+        let states = States {
+            before: before.as_ref(),
+            after: after.as_ref(),
+            now,
+        };
+        restore_field(&mut path.clone(), &states, &mut patch, &mut left);
     }
     (Value::Object(patch), left)
+}
+
+/// A field in three states.
+struct States<'a> {
+    before: Option<&'a Value>,
+    after: Option<&'a Value>,
+    now: Option<&'a Value>,
+}
+
+/// Of a map in which others changed something too, the keys that they left alone are put back.
+fn restore_field(
+    path: &mut Vec<String>,
+    states: &States<'_>,
+    patch: &mut Map<String, Value>,
+    left: &mut Vec<String>,
+) {
+    if states.now == states.before {
+        return;
+    }
+    if states.now == states.after {
+        return set(patch, path, states.before.cloned().unwrap_or(Value::Null));
+    }
+    let (Some(Value::Object(after)), Some(Value::Object(now)), None | Some(Value::Object(_))) =
+        (states.after, states.now, states.before)
+    else {
+        return left.push(path.join("."));
+    };
+    let before = states.before.and_then(Value::as_object);
+    let keys: std::collections::BTreeSet<_> = after
+        .keys()
+        .chain(before.into_iter().flat_map(Map::keys))
+        .collect();
+    for key in keys {
+        let inner = States {
+            before: before.and_then(|map| map.get(key)),
+            after: after.get(key),
+            now: now.get(key),
+        };
+        path.push(key.clone());
+        // What the action did not change in the map is none of its business.
+        if inner.before != inner.after {
+            restore_field(path, &inner, patch, left);
+        }
+        path.pop();
+    }
+}
+
+/// Adds the removal of a label to a merge patch.
+pub(super) fn take_label(patch: &mut Value, label: &str) {
+    if let Value::Object(patch) = patch {
+        let path = ["metadata", "labels", label].map(str::to_owned);
+        set(patch, &path, Value::Null);
+    }
 }
 
 fn set(map: &mut Map<String, Value>, path: &[String], value: Value) {
@@ -181,6 +232,16 @@ mod tests {
         let (patch, left) = restore(&changes(&before, &after), &current);
         assert_eq!(patch, json!({"spec": {"a": 1}}));
         assert_eq!(left, ["spec.b"]);
+    }
+
+    #[test]
+    fn of_a_map_that_others_changed_too_the_own_keys_go_back() {
+        let before = json!({"metadata": {"name": "x"}});
+        let after = json!({"metadata": {"name": "x", "annotations": {"a": "1", "b": "1"}}});
+        let current = json!({"metadata": {"name": "x", "annotations": {"a": "1", "b": "2", "c": "3"}}});
+        let (patch, left) = restore(&changes(&before, &after), &current);
+        assert_eq!(patch, json!({"metadata": {"annotations": {"a": null}}}));
+        assert_eq!(left, ["metadata.annotations.b"]);
     }
 
     #[test]

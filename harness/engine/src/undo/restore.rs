@@ -10,44 +10,70 @@ use muster_cluster::{
 };
 use muster_model::event::CleanupDeed;
 use muster_model::{Object, ObjectRef};
-use muster_record::{Deed, Outcome};
+use muster_record::Outcome;
 use serde_json::Value;
 
+use crate::namespaces::RUN_LABEL;
+use crate::undo::Undone;
+use crate::undo::chain::Chain;
 use crate::undo::diff::{self, Changes};
-use crate::undo::{Chain, Undone};
 
-/// Undoes a chain; `None`: there was nothing left to do.
-pub(super) async fn undo(
-    cluster: &Cluster,
-    chain: &Chain,
-    budget: Duration,
-) -> Result<Option<Undone>, String> {
-    let Some(reference) = chain.reference() else {
-        return Ok(None);
-    };
+const ANOTHER: &str = "another object has its name by now";
+
+/// Undoes a chain, waiting until `end` at most; `None`: there was nothing left to do.
+pub(super) async fn undo(cluster: &Cluster, chain: &Chain, end: Instant) -> Result<Option<Undone>, String> {
+    let reference = &chain.reference;
     let kind = match cluster
         .resolve(&reference.kind, Some(&reference.api_version))
         .await
     {
         Ok(kind) => kind,
-        // The kind went away with its CRD, and the object with it.
-        Err(ResolveError::Unknown { .. }) => return Ok(None),
+        // The kind went away with its CRD, and what the scenario made of it too.
+        Err(ResolveError::Unknown { .. }) if chain.is_ours() => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
-    if chain.is_ours() {
-        delete(cluster, &kind, reference, chain, budget).await
-    } else if deleted(chain) {
-        create_again(cluster, &kind, reference, chain).await
-    } else {
-        put_back(cluster, &kind, reference, chain).await
+    let mut now = current(cluster, &kind, reference).await?;
+    let mut deleted = None;
+    if let Some(object) = now.take_if(|object| chain.made(object)) {
+        deleted = Some(delete(cluster, &kind, reference, &object, end).await?);
+    } else if let Some(object) = now.take_if(|object| is_going(chain, object)) {
+        await_gone(cluster, &kind, reference, object.uid(), end).await?;
+    }
+    match (now, chain.original()) {
+        (Some(object), _) => put_back(cluster, &kind, chain, &object).await,
+        (None, Some(original)) if !is_controlled(original) => {
+            create_again(cluster, reference, original).await.map(Some)
+        }
+        (None, _) if deleted.is_some() => Ok(deleted),
+        (None, _) if chain.has_made() => Ok(Some(told(reference, CleanupDeed::Deleted, "was gone already"))),
+        (None, None) => gone(chain),
+        (None, Some(_)) => Ok(None),
     }
 }
 
-/// Whether the last deed was a deletion that may have happened.
-fn deleted(chain: &Chain) -> bool {
-    chain.entries.iter().any(|entry| {
-        entry.intent.deed == Deed::Delete && !matches!(entry.outcome, Some(Outcome::Failed { .. }))
-    })
+/// Whether this is the object that the scenario began to delete.
+fn is_going(chain: &Chain, object: &Object) -> bool {
+    object.is_terminating()
+        && chain
+            .original()
+            .is_some_and(|original| original.uid() == object.uid())
+}
+
+/// Whether a controller makes an object anew when it is gone.
+fn is_controlled(object: &Object) -> bool {
+    object
+        .list(&["metadata", "ownerReferences"])
+        .iter()
+        .any(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))
+}
+
+fn told(reference: &ObjectRef, deed: CleanupDeed, note: impl Into<String>) -> Undone {
+    Undone {
+        reference: reference.clone(),
+        deed,
+        note: note.into(),
+        object: None,
+    }
 }
 
 async fn current(cluster: &Cluster, kind: &Kind, reference: &ObjectRef) -> Result<Option<Object>, String> {
@@ -61,62 +87,37 @@ async fn delete(
     cluster: &Cluster,
     kind: &Kind,
     reference: &ObjectRef,
-    chain: &Chain,
-    budget: Duration,
-) -> Result<Option<Undone>, String> {
-    let made = chain.entries.iter().find_map(|entry| match &entry.outcome {
-        Some(Outcome::Created { uid }) => Some(uid.clone()),
-        _ => None,
-    });
-    let uid = match made {
-        Some(uid) => uid,
-        None => {
-            // No answer was written: the object is the scenario's only if muster alone made it.
-            let attempted = chain
-                .entries
-                .iter()
-                .any(|entry| !matches!(entry.outcome, Some(Outcome::Failed { .. })));
-            if !attempted {
-                return Ok(None);
-            }
-            match current(cluster, kind, reference).await? {
-                Some(object) if object.label(crate::namespaces::RUN_LABEL).is_some() => {
-                    object.uid().to_owned()
-                }
-                Some(_) | None => return Ok(None),
-            }
-        }
-    };
+    object: &Object,
+    end: Instant,
+) -> Result<Undone, String> {
     let options = DeleteOptions {
-        uid: Some(uid.clone()),
+        uid: Some(object.uid().to_owned()),
         ..DeleteOptions::default()
     };
     let deletion = cluster
         .delete(kind, reference.namespace.as_deref(), &reference.name, &options)
         .await
         .map_err(|error| error.to_string())?;
-    if let Deletion::Terminating { uid } = deletion
-        && let Err(why) = await_gone(cluster, kind, reference, &uid, budget).await
-    {
-        return Err(why);
-    }
-    Ok(Some(Undone {
-        reference: reference.clone(),
-        deed: CleanupDeed::Deleted,
-        note: String::new(),
-        object: None,
-    }))
+    let note = match deletion {
+        Deletion::Gone => "",
+        Deletion::NotFound => "was gone already",
+        Deletion::Terminating { uid } => {
+            await_gone(cluster, kind, reference, &uid, end).await?;
+            ""
+        }
+    };
+    Ok(told(reference, CleanupDeed::Deleted, note))
 }
 
-/// Waits until a uid is gone.
+/// Waits until a uid is gone, until `end` at most.
 pub(crate) async fn await_gone(
     cluster: &Cluster,
     kind: &Kind,
     reference: &ObjectRef,
     uid: &str,
-    budget: Duration,
+    end: Instant,
 ) -> Result<(), String> {
-    let end = Instant::now() + budget;
+    let began = Instant::now();
     let mut watch = cluster.watch(Query {
         kind: kind.clone(),
         namespace: reference.namespace.clone(),
@@ -130,7 +131,7 @@ pub(crate) async fn await_gone(
                 return Err(format!(
                     "{} is still there after {}{}",
                     reference.with_namespace(),
-                    crate::wait::human(budget),
+                    crate::wait::human(Duration::from_secs(began.elapsed().as_secs())),
                     last.as_ref().map_or(String::new(), why_stuck)
                 ));
             }
@@ -172,36 +173,16 @@ fn why_stuck(object: &std::sync::Arc<Object>) -> String {
     text
 }
 
-async fn create_again(
-    cluster: &Cluster,
-    kind: &Kind,
-    reference: &ObjectRef,
-    chain: &Chain,
-) -> Result<Option<Undone>, String> {
-    let Some(before) = chain
-        .entries
-        .first()
-        .and_then(|entry| entry.intent.before.as_ref())
-    else {
-        return Ok(None);
-    };
-    let controlled = before
-        .list(&["metadata", "ownerReferences"])
-        .iter()
-        .any(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true));
-    if controlled || current(cluster, kind, reference).await?.is_some() {
-        // Its controller makes it anew, or has done so.
-        return Ok(None);
-    }
-    let manifest = stripped(before);
+async fn create_again(cluster: &Cluster, reference: &ObjectRef, original: &Object) -> Result<Undone, String> {
+    let manifest = stripped(original);
     match cluster.create(&manifest, reference.namespace.as_deref()).await {
-        Ok(written) => Ok(Some(Undone {
-            reference: reference.clone(),
-            deed: CleanupDeed::Restored,
-            note: "created again".to_owned(),
+        Ok(written) => Ok(Undone {
             object: Some(written.object),
-        })),
-        Err(error) if error.class == ErrorClass::AlreadyExists => Ok(None),
+            ..told(reference, CleanupDeed::Restored, "created again")
+        }),
+        Err(error) if error.class == ErrorClass::AlreadyExists => {
+            Ok(told(reference, CleanupDeed::LeftChanged, ANOTHER))
+        }
         Err(error) => Err(error.to_string()),
     }
 }
@@ -229,76 +210,72 @@ fn stripped(object: &Object) -> Value {
     value
 }
 
+/// What the scenario changed is gone.
+fn gone(chain: &Chain) -> Result<Option<Undone>, String> {
+    let lost = chain.changes().any(|(entry, before)| match &entry.outcome {
+        Some(Outcome::Existing {
+            after: Some(after), ..
+        }) => !is_controlled(before) && !diff::changes(&before.0, &after.0).is_empty(),
+        _ => false,
+    });
+    if lost {
+        return Err(format!(
+            "{} is gone, so its fields can't be put back",
+            chain.reference.with_namespace()
+        ));
+    }
+    Ok(None)
+}
+
+/// The changes of one object that the scenario did not make.
+fn changes_of(chain: &Chain, now: &Object) -> Changes {
+    let mut changes = Changes::new();
+    for (entry, before) in chain.changes().filter(|(_, before)| before.uid() == now.uid()) {
+        let after = match &entry.outcome {
+            Some(Outcome::Existing { after, .. }) => after.as_ref(),
+            // The answer got lost: whatever differs from before is taken as changed by it.
+            _ => Some(now),
+        };
+        if let Some(after) = after {
+            diff::merge(&mut changes, diff::changes(&before.0, &after.0));
+        }
+    }
+    changes
+}
+
 async fn put_back(
     cluster: &Cluster,
     kind: &Kind,
-    reference: &ObjectRef,
     chain: &Chain,
+    now: &Object,
 ) -> Result<Option<Undone>, String> {
-    let mut changes = Changes::new();
-    let mut uid = None;
-    for entry in &chain.entries {
-        let before = entry.intent.before.as_ref();
-        match (&entry.outcome, before) {
-            (
-                Some(Outcome::Existing {
-                    uid: known,
-                    after: Some(after),
-                }),
-                Some(before),
-            ) => {
-                uid.get_or_insert_with(|| known.clone());
-                diff::merge(&mut changes, diff::changes(&before.0, &after.0));
-            }
-            (Some(Outcome::Unknown) | None, Some(before)) => {
-                // The answer got lost: whatever differs from before is taken as changed by it.
-                if let Some(now) = current(cluster, kind, reference).await? {
-                    diff::merge(&mut changes, diff::changes(&before.0, &now.0));
-                }
-            }
-            _ => {}
-        }
+    let reference = &chain.reference;
+    let changes = changes_of(chain, now);
+    let joined = chain.joined(now);
+    if changes.is_empty() && !joined {
+        return Ok(replaced(chain, now));
     }
-    if changes.is_empty() {
-        return Ok(None);
+    let (mut patch, left) = diff::restore(&changes, &now.0);
+    if joined && now.label(RUN_LABEL) == Some(&chain.run) {
+        diff::take_label(&mut patch, RUN_LABEL);
     }
-    let Some(now) = current(cluster, kind, reference).await? else {
-        return Err(format!(
-            "{} is gone, so its fields can't be put back",
-            reference.with_namespace()
-        ));
-    };
-    if uid.is_some_and(|uid| uid != now.uid()) {
-        return Ok(Some(Undone {
-            reference: reference.clone(),
-            deed: CleanupDeed::LeftChanged,
-            note: "another object has its name by now".to_owned(),
-            object: None,
-        }));
-    }
-    let (patch, left) = diff::restore(&changes, &now.0);
-    let note = if left.is_empty() {
-        String::new()
-    } else {
+    let idle = patch.as_object().is_none_or(serde_json::Map::is_empty);
+    let note = if joined {
+        "others made it just before it was applied: what was applied stays".to_owned()
+    } else if !left.is_empty() {
         format!("changed by others since, so left: {}", left.join(", "))
+    } else if idle {
+        "was as before already".to_owned()
+    } else {
+        String::new()
     };
-    if patch.as_object().is_none_or(serde_json::Map::is_empty) {
-        let deed = if left.is_empty() {
-            CleanupDeed::Restored
-        } else {
-            CleanupDeed::LeftChanged
-        };
-        let note = if left.is_empty() {
-            "was as before already".to_owned()
-        } else {
-            note
-        };
-        return Ok(Some(Undone {
-            reference: reference.clone(),
-            deed,
-            note,
-            object: None,
-        }));
+    let deed = if joined || (idle && !left.is_empty()) {
+        CleanupDeed::LeftChanged
+    } else {
+        CleanupDeed::Restored
+    };
+    if idle {
+        return Ok(Some(told(reference, deed, note)));
     }
     let written = cluster
         .patch(
@@ -312,9 +289,21 @@ async fn put_back(
         .await
         .map_err(|error| error.to_string())?;
     Ok(Some(Undone {
-        reference: reference.clone(),
-        deed: CleanupDeed::Restored,
-        note,
         object: Some(written.object),
+        ..told(reference, deed, note)
     }))
+}
+
+/// What there is to say where the name is another object's, which the scenario neither made nor changed.
+fn replaced(chain: &Chain, now: &Object) -> Option<Undone> {
+    if chain.has_made() && chain.is_ours() {
+        let note = format!("was gone already; {ANOTHER}");
+        return Some(told(&chain.reference, CleanupDeed::Deleted, note));
+    }
+    let other = chain
+        .changes()
+        .map(|(_, before)| before)
+        .chain(chain.original())
+        .any(|before| before.uid() != now.uid() && !is_controlled(before));
+    other.then(|| told(&chain.reference, CleanupDeed::LeftChanged, ANOTHER))
 }
