@@ -37,6 +37,7 @@ pub(crate) async fn run(step: &StepContext) -> Result<Effects, ActionError> {
             .collect();
         return Err(Trouble::Failed(failure).into());
     }
+    effects.idle = effects.written.is_empty();
     effects.summary = if names.is_empty() {
         "nothing to put back".to_owned()
     } else {

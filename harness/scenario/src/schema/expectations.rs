@@ -35,7 +35,7 @@ pub static COMMON: Construct = Construct {
         optional(
             "edge",
             Shape::Boolean,
-            "`true`: it must be seen false at or after the mark, then true.",
+            "`true`: it must be seen false at or after the mark, then true. Where a `revert` had nothing to put back it asks for nothing more than true.",
         ),
         optional(
             "any",
