@@ -158,3 +158,34 @@ pub(crate) fn reference(kind: &muster_cluster::Kind, namespace: Option<&str>, na
         name: name.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_the_scenarios_failure_and_an_unknown_user_or_lost_server_the_environments() {
+        let place = Place::nowhere("scenario.yaml");
+        let is_environment = |class| {
+            let error = ApiError::new("get", "pod/a", class, "no");
+            matches!(Trouble::from_api(&error, &place), Trouble::Environment(_))
+        };
+        for class in [
+            ErrorClass::Unauthorized,
+            ErrorClass::Tls,
+            ErrorClass::Server,
+            ErrorClass::Timeout,
+            ErrorClass::Connection,
+        ] {
+            assert!(is_environment(class), "{class:?}");
+        }
+        for class in [
+            ErrorClass::Forbidden,
+            ErrorClass::NotFound,
+            ErrorClass::Invalid,
+            ErrorClass::Conflict,
+        ] {
+            assert!(!is_environment(class), "{class:?}");
+        }
+    }
+}
