@@ -133,8 +133,9 @@ fn last_lines(text: &str) -> Vec<&str> {
 
 /// The error of a command that outlived its time.
 pub(super) fn outlived(what: &str, time: std::time::Duration, stderr: &str, place: &Place) -> ActionError {
-    // What is left of a step's time is a little less than what was written.
-    let time = std::time::Duration::from_millis((time.as_millis() as u64).div_ceil(100) * 100);
+    // What is left of a step's time is a little less than what was written, which is what the user knows.
+    let unit = if time.as_secs() > 0 { 1000 } else { 100 };
+    let time = std::time::Duration::from_millis((time.as_millis() as u64).div_ceil(unit) * unit);
     let mut failed = failure::at(
         format!("{what} did not end within {} and was killed", human(time)),
         place,
