@@ -242,7 +242,7 @@ impl UndoLog {
         results
     }
 
-    /// Undoes everything within a time: in reverse order, neighbouring deletions side by side.
+    /// Undoes everything within a time: in reverse order, neighbouring deletions side by side, stage by stage.
     pub(crate) async fn undo_all(
         &self,
         cluster: &Cluster,

@@ -128,12 +128,14 @@ pub(crate) async fn await_gone(
         let change = match tokio::time::timeout_at(end.into(), watch.next()).await {
             Ok(change) => change.map_err(|error| error.to_string())?,
             Err(_) => {
-                return Err(format!(
-                    "{} is still there after {}{}",
-                    reference.with_namespace(),
-                    crate::wait::human(Duration::from_secs(began.elapsed().as_secs())),
-                    last.as_ref().map_or(String::new(), why_stuck)
-                ));
+                let name = reference.with_namespace();
+                let waited = Duration::from_secs(began.elapsed().as_secs());
+                return Err(if waited.is_zero() {
+                    format!("{name} is being deleted, and no time was left to wait for it")
+                } else {
+                    let why = last.as_ref().map_or(String::new(), why_stuck);
+                    format!("{name} is still there after {}{why}", crate::wait::human(waited))
+                });
             }
         };
         if matches!(change, Change::Unserved) {
