@@ -15,10 +15,7 @@ use crate::expect;
 use crate::failure::{self, ActionError, Trouble};
 use crate::mark::{Effects, Mark};
 use crate::steps::{self, fails};
-use crate::wait::{Answer, Observe, Passed, Times, wait};
-
-/// Longer than any run.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+use crate::wait::{Answer, FOREVER, Observe, Passed, Times, wait};
 
 /// Where a step stands in its scenario.
 pub(crate) struct Position<'a> {

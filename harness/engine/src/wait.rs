@@ -16,6 +16,8 @@ use crate::failure::{self, Trouble};
 use crate::history::History;
 use crate::mark::Effects;
 
+/// Longer than any run.
+pub(crate) const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How long an observation of its own may take.
 const LOOK: Duration = Duration::from_secs(20);
 
@@ -209,7 +211,8 @@ impl Wait<'_> {
     }
 
     fn announce(&mut self, within: Duration) {
-        if !self.announced {
+        // A wait without an end (`fails_on`) is no news.
+        if !self.announced && within < FOREVER {
             self.announced = true;
             self.step.ctx.recorder_emit(
                 &self.scope,
@@ -447,6 +450,14 @@ pub(crate) fn human(duration: Duration) -> String {
         }
     }
     if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+/// `1 line`, `2 lines`.
+pub(crate) fn count(number: impl Into<i64>, what: &str) -> String {
+    match number.into() {
+        1 => format!("1 {what}"),
+        number => format!("{number} {what}s"),
+    }
 }
 
 #[cfg(test)]

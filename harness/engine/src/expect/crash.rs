@@ -22,7 +22,7 @@ use crate::expect::{bind_optional, matches_optional};
 use crate::failure::Trouble;
 use crate::mark::Effects;
 use crate::target::{Which, await_kind};
-use crate::wait::{Answer, Observe, Sighting};
+use crate::wait::{Answer, Observe, Sighting, count as count_of};
 
 /// Observes ends of containers.
 pub(crate) struct CrashObserver {
@@ -214,7 +214,8 @@ impl CrashObserver {
                 .get(&(uid.clone(), container.clone()))
                 .and_then(|ends| ends.last());
             let seen = format!(
-                "{container} ended {number} times{}",
+                "{container} ended {}{}",
+                count_of(*number, "time"),
                 last.map_or(String::new(), |e| format!(", last with {}", e.describe()))
             );
             let value = last.map_or(Value::Null, |end| end.to_value());
@@ -286,7 +287,7 @@ impl Observe for CrashObserver {
     }
 
     fn expected(&self) -> String {
-        let mut text = format!("{} to end {} times", self.display(), self.times);
+        let mut text = format!("{} to end {}", self.display(), count_of(self.times, "time"));
         if let Some(code) = &self.code {
             text.push_str(&format!(" with exit code {}", code.summary()));
         }

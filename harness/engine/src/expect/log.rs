@@ -24,7 +24,7 @@ use crate::failure::Trouble;
 use crate::mark::Effects;
 use crate::pods;
 use crate::target::{Which, await_kind};
-use crate::wait::{Answer, Observe, Sighting};
+use crate::wait::{Answer, Observe, Sighting, count as count_of};
 
 /// Observes log lines.
 pub(crate) struct LogObserver {
@@ -197,17 +197,16 @@ impl LogObserver {
     }
 
     fn assess_count(&self, data: &TrackData, count: &Bound, display: &str) -> (Answer, String) {
-        let number = self
-            .lines(data)
-            .filter(|line| self.wanted[0].judge(line).is_ok())
-            .count();
+        let matching = self.lines(data).filter(|line| self.wanted[0].judge(line).is_ok());
+        let number = i64::try_from(matching.count()).unwrap_or(i64::MAX);
+        let lines = count_of(number, "matching line");
         let answer = match judge(count, &json!(number)) {
             Ok(()) => Answer::Holds {
-                seen: format!("{number} lines of {display}"),
+                seen: format!("{lines} of {display}"),
                 value: json!(number),
             },
             Err(mismatches) => Answer::Differs {
-                seen: format!("{number} lines of {display} match"),
+                seen: format!("{lines} of {display}"),
                 mismatches: prefixed("count", mismatches),
             },
         };
