@@ -193,23 +193,23 @@ pub enum ClusterCommand {
     },
     /// Say what there is of a cluster.
     Status {
-        /// Its name.
-        #[arg(long, default_value = "muster")]
-        name: String,
+        /// Its name; by default the one that there is.
+        #[arg(long)]
+        name: Option<String>,
     },
     /// Load image archives into every node.
     Load {
         /// Archives as `docker save` writes them.
         #[arg(required = true, value_name = "ARCHIVE")]
         archives: Vec<PathBuf>,
-        /// The cluster's name.
-        #[arg(long, default_value = "muster")]
-        name: String,
+        /// The cluster's name; by default the one that there is.
+        #[arg(long)]
+        name: Option<String>,
     },
     /// Take a cluster away, without a trace.
     Down {
-        /// Its name.
-        #[arg(long, default_value = "muster")]
-        name: String,
+        /// Its name; by default the one that there is.
+        #[arg(long)]
+        name: Option<String>,
     },
 }

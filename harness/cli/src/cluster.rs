@@ -20,13 +20,30 @@ pub(crate) async fn command(command: ClusterCommand) -> ExitCode {
             nodes,
             audit,
         } => up(name, nodes, audit).await,
-        ClusterCommand::Status { name } => return status(&name).await,
-        ClusterCommand::Load { archives, name } => load(&name, &archives).await,
-        ClusterCommand::Down { name } => down(&name).await,
+        ClusterCommand::Status { name } => match named(name) {
+            Ok(name) => return status(&name).await,
+            Err(error) => Err(error),
+        },
+        ClusterCommand::Load { archives, name } => match named(name) {
+            Ok(name) => load(&name, &archives).await,
+            Err(error) => Err(error),
+        },
+        ClusterCommand::Down { name } => match named(name) {
+            Ok(name) => down(&name).await,
+            Err(error) => Err(error),
+        },
     };
     match result {
         Ok(()) => ExitCode::Passed,
         Err(error) => told(&error),
+    }
+}
+
+/// The lab that is meant: the named one, or the one of this machine.
+fn named(name: Option<String>) -> Result<String, ProvisionError> {
+    match name {
+        Some(name) => Ok(name),
+        None => Ok(Lab::current()?.unwrap_or_else(|| LabOptions::default().name)),
     }
 }
 

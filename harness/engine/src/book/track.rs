@@ -21,6 +21,8 @@ use crate::book::{default_container, follow};
 use crate::pods::{self, PodChange, PodWatch};
 use crate::target::Found;
 
+/// How long to wait before a watch that broke is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
 /// How long the status of a container may take to tell that it has ended.
 const STATUS_LAG: Duration = Duration::from_secs(5);
 
@@ -338,6 +340,14 @@ async fn run(cluster: Cluster, track: Arc<Track>) {
             change = watch.next() => Some(change),
         };
         match change {
+            // An API server that is away for longer than requests are repeated: what happens meanwhile is not known.
+            Some(Err(error)) if error.is_transient() => {
+                track.gap(format!("the watch on {} broke: {}", track.found.display(), error.message));
+                tokio::select! {
+                    () = track.ended() => return,
+                    () = tokio::time::sleep(AGAIN) => {}
+                }
+            }
             Some(Err(error)) => return fail(&track, error),
             Some(Ok(change)) => {
                 let pods = watch.pods();

@@ -13,7 +13,7 @@ use crate::context::StepContext;
 use crate::failure::{ActionError, Trouble};
 use crate::mark::Effects;
 use crate::steps::target::{existing, named, pods_of};
-use crate::target::find;
+use crate::target::{find, unserved};
 use crate::undo::await_gone;
 
 /// Restarts.
@@ -117,7 +117,7 @@ async fn delete(step: &StepContext, restart: &Restart) -> Result<Effects, Action
         .cluster
         .resolve("pods", Some("v1"))
         .await
-        .map_err(|error| ActionError::from(Trouble::failed(error.to_string(), place)))?;
+        .map_err(|error| unserved(&error, place))?;
     let deletions = pods.iter().map(|pod| {
         let (kind, pod) = (&kind, pod);
         async move {
