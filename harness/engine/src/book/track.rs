@@ -342,7 +342,11 @@ async fn run(cluster: Cluster, track: Arc<Track>) {
         match change {
             // An API server that is away for longer than requests are repeated: what happens meanwhile is not known.
             Some(Err(error)) if error.is_transient() => {
-                track.gap(format!("the watch on {} broke: {}", track.found.display(), error.message));
+                track.gap(format!(
+                    "the watch on {} broke: {}",
+                    track.found.display(),
+                    error.message
+                ));
                 tokio::select! {
                     () = track.ended() => return,
                     () = tokio::time::sleep(AGAIN) => {}
