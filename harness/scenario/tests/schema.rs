@@ -12,16 +12,16 @@ use muster_scenario::node::parse_scenario;
 use muster_scenario::schema::{Need, config_schema, constructs, json_schema, reference_markdown};
 use serde_json::Value;
 
-fn published(name: &str, now: &str) {
-    let path = Path::new("../schema").join(name);
+/// `path` is from the repository's root.
+fn published(path: &str, now: &str) {
+    let file = Path::new("../..").join(path);
     if std::env::var_os("MUSTER_BLESS").is_some() {
-        fs::create_dir_all("../schema").unwrap();
-        fs::write(&path, now).unwrap();
+        fs::write(&file, now).unwrap();
     }
-    let stands = fs::read_to_string(&path).unwrap_or_default();
+    let stands = fs::read_to_string(&file).unwrap_or_default();
     assert!(
         stands == now,
-        "harness/schema/{name} is not what the tables say: run the tests with MUSTER_BLESS=1"
+        "{path} is not what the tables say: run the tests with MUSTER_BLESS=1"
     );
 }
 
@@ -31,9 +31,9 @@ fn pretty(schema: &Value) -> String {
 
 #[test]
 fn the_published_files_are_what_the_tables_say() {
-    published("scenario.schema.json", &pretty(&json_schema()));
-    published("muster.schema.json", &pretty(&config_schema()));
-    published("reference.md", &reference_markdown());
+    published("harness/schema/scenario.schema.json", &pretty(&json_schema()));
+    published("harness/schema/muster.schema.json", &pretty(&config_schema()));
+    published("docs/reference.md", &reference_markdown());
 }
 
 /// A document as an editor sees it: `${{ }}` is text.
