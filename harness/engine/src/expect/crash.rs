@@ -13,25 +13,19 @@ use muster_scenario::ast::CrashSubject;
 use muster_scenario::matching::Bound;
 use serde_json::{Value, json};
 
-use crate::book;
 use crate::book::{End, Track};
 use crate::causes;
 use crate::context::StepContext;
-use crate::expect::watched::describe;
+use crate::expect::tracked::Tracked;
 use crate::expect::{bind_optional, matches_optional};
 use crate::failure::Trouble;
 use crate::mark::Effects;
-use crate::target::{Which, await_kind};
+use crate::target::Which;
 use crate::wait::{Answer, Observe, Sighting, count as count_of};
 
 /// Observes ends of containers.
 pub(crate) struct CrashObserver {
-    step: Arc<StepContext>,
-    subject: CrashSubject,
-    namespace: String,
-    track: Option<Arc<Track>>,
-    version: u64,
-    container: Option<String>,
+    at: Tracked,
     code: Option<Bound>,
     reason: Option<Bound>,
     times: i64,
@@ -60,15 +54,16 @@ impl CrashObserver {
         effects: &Arc<Effects>,
     ) -> Result<Self, Trouble> {
         Ok(Self {
-            step: Arc::clone(step),
-            container: step.optional(subject.container.as_ref())?,
+            at: Tracked::new(
+                step,
+                &subject.target,
+                namespace,
+                step.optional(subject.container.as_ref())?,
+                false,
+            ),
             code: bind_optional(step, subject.code.as_ref())?,
             reason: bind_optional(step, subject.reason.as_ref())?,
             times: step.optional(subject.times.as_ref())?.unwrap_or(1),
-            subject: subject.clone(),
-            namespace,
-            track: None,
-            version: 0,
             any,
             negative,
             window: None,
@@ -77,43 +72,11 @@ impl CrashObserver {
         })
     }
 
-    fn display(&self) -> String {
-        let target = self
-            .track
-            .as_ref()
-            .map_or_else(|| describe(&self.subject.target), |t| t.found().display());
-        match &self.container {
-            Some(container) => format!("{target} container {container}"),
-            None => target,
-        }
-    }
-
-    /// The track of the target; an error text if its kind isn't served yet.
-    async fn open(&mut self) -> Result<Result<Arc<Track>, String>, Trouble> {
-        if let Some(track) = &self.track {
-            return Ok(Ok(Arc::clone(track)));
-        }
-        let found = match await_kind(&self.step, &self.subject.target, &self.namespace).await? {
-            Ok(found) => found,
-            Err(unserved) => return Ok(Err(unserved)),
-        };
-        let track = self.step.ctx.book.track(found);
-        self.track = Some(Arc::clone(&track));
-        Ok(Ok(track))
-    }
-
     async fn look(&mut self, wait: bool) -> Result<Sighting, Trouble> {
-        let track = match self.open().await? {
+        let track = match self.at.look(wait).await? {
             Ok(track) => track,
             Err(unserved) => return Ok(Answer::Unknown(unserved).into()),
         };
-        let first = self.version == 0;
-        if wait || first {
-            self.version = track.changed(self.version).await;
-        }
-        if let Some(error) = track.error() {
-            return Err(Trouble::from_api(&error, &self.subject.target.place));
-        }
         if self.negative && self.window.is_none() {
             let data = track.read();
             self.window = Some(Window {
@@ -127,16 +90,23 @@ impl CrashObserver {
 
     fn counts(&self, track: &str, end: &End) -> bool {
         let asked = self.code.is_some() || self.reason.is_some();
-        self.container.as_ref().is_none_or(|name| *name == end.container)
+        self.at
+            .container
+            .as_ref()
+            .is_none_or(|name| *name == end.container)
             && !end.terminating
             && (asked || !end.regular)
-            && self.step.mark.ended_after(track, &end.container_id, end.finished)
+            && self
+                .at
+                .step
+                .mark
+                .ended_after(track, &end.container_id, end.finished)
             && !self.effects.removed.contains(&end.pod_uid)
     }
 
     /// How often a container had ended when counting began: at the mark, or at the window's opening.
     fn ends_before(&self, key: &(String, String)) -> i64 {
-        let at_mark = self.step.mark.ends_at(&key.0, &key.1);
+        let at_mark = self.at.step.mark.ends_at(&key.0, &key.1);
         match &self.window {
             Some(window) => window.totals.get(key).copied().unwrap_or(0).max(at_mark),
             None => at_mark,
@@ -145,7 +115,7 @@ impl CrashObserver {
 
     fn assess(&mut self, track: &Track) -> Answer {
         let book = track.read();
-        let display = self.display();
+        let display = self.at.display();
         let particular = self.code.is_some() || self.reason.is_some();
         let mut ends: BTreeMap<(String, String), Vec<&End>> = BTreeMap::new();
         let mut others = Vec::new();
@@ -179,7 +149,7 @@ impl CrashObserver {
             .keys()
             .cloned()
             .chain(book.total_ends.keys().cloned())
-            .filter(|(_, container)| self.container.as_ref().is_none_or(|name| name == container))
+            .filter(|(_, container)| self.at.container.as_ref().is_none_or(|name| name == container))
             .collect();
         for key in keys {
             let seen = i64::try_from(ends.get(&key).map_or(0, Vec::len)).unwrap_or(i64::MAX);
@@ -271,23 +241,18 @@ impl Observe for CrashObserver {
     }
 
     async fn fresh(&mut self) -> Result<Sighting, Trouble> {
-        let track = match self.open().await? {
-            Ok(track) => track,
-            Err(unserved) => return Ok(Answer::Unknown(unserved).into()),
-        };
-        let caught_up = book::catch_up(&self.step.cluster, &track).await;
-        match caught_up.map_err(|error| Trouble::from_api(&error, &self.subject.target.place))? {
+        match self.at.catch_up().await? {
             Ok(()) => self.look(false).await,
             Err(why) => Ok(Answer::Unknown(why).into()),
         }
     }
 
     fn subject(&self) -> String {
-        format!("crash {}", self.display())
+        format!("crash {}", self.at.display())
     }
 
     fn expected(&self) -> String {
-        let mut text = format!("{} to end {}", self.display(), count_of(self.times, "time"));
+        let mut text = format!("{} to end {}", self.at.display(), count_of(self.times, "time"));
         if let Some(code) = &self.code {
             text.push_str(&format!(" with exit code {}", code.summary()));
         }
@@ -302,16 +267,14 @@ impl Observe for CrashObserver {
     }
 
     async fn causes(&mut self) -> Vec<String> {
-        let Some(track) = &self.track else {
-            return Vec::new();
-        };
-        let pods: Vec<_> = track.read().pods.values().cloned().collect();
-        causes::of_target(&self.step, track.found(), &pods, self.container.as_deref()).await
+        self.at.causes().await
     }
 
     fn help(&self) -> Vec<String> {
-        match &self.track {
-            Some(track) if track.read().pods.is_empty() => vec![causes::look_hint(&self.step, track.found())],
+        match self.at.track() {
+            Some(track) if track.read().pods.is_empty() => {
+                vec![causes::look_hint(&self.at.step, track.found())]
+            }
             _ => Vec::new(),
         }
     }

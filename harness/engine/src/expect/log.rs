@@ -13,27 +13,22 @@ use muster_scenario::ast::{LinePattern, LogFrom, LogLines, LogSubject};
 use muster_scenario::matching::Bound;
 use serde_json::{Value, json};
 
-use crate::book;
 use crate::book::{Line, Track, TrackData};
 use crate::causes;
 use crate::context::StepContext;
 use crate::expect::line::{Wanted, judge, nearest};
-use crate::expect::watched::describe;
+use crate::expect::tracked::Tracked;
 use crate::expect::{bind_optional, prefixed};
 use crate::failure::Trouble;
 use crate::mark::Effects;
 use crate::pods;
-use crate::target::{Which, await_kind};
+use crate::target::Which;
 use crate::wait::{Answer, Observe, Sighting, count as count_of};
 
 /// Observes log lines.
 pub(crate) struct LogObserver {
-    step: Arc<StepContext>,
+    at: Tracked,
     subject: LogSubject,
-    namespace: String,
-    track: Option<Arc<Track>>,
-    version: u64,
-    container: Option<String>,
     wanted: Vec<Wanted>,
     ordered: bool,
     count: Option<Bound>,
@@ -69,13 +64,15 @@ impl LogObserver {
             LogLines::Ordered(patterns) => (patterns.iter().map(bind).collect::<Result<_, _>>()?, true),
         };
         Ok(Self {
-            step: Arc::clone(step),
-            container: step.optional(subject.container.as_ref())?,
+            at: Tracked::new(
+                step,
+                &subject.target,
+                namespace,
+                step.optional(subject.container.as_ref())?,
+                true,
+            ),
             count: bind_optional(step, subject.count.as_ref())?,
             subject: subject.clone(),
-            namespace,
-            track: None,
-            version: 0,
             wanted,
             ordered,
             window: None,
@@ -85,43 +82,11 @@ impl LogObserver {
         })
     }
 
-    fn display(&self) -> String {
-        let target = self
-            .track
-            .as_ref()
-            .map_or_else(|| describe(&self.subject.target), |t| t.found().display());
-        match &self.container {
-            Some(container) => format!("{target} container {container}"),
-            None => target,
-        }
-    }
-
-    /// The track of the target; an error text if its kind isn't served yet.
-    async fn open(&mut self) -> Result<Result<Arc<Track>, String>, Trouble> {
-        if let Some(track) = &self.track {
-            return Ok(Ok(Arc::clone(track)));
-        }
-        let found = match await_kind(&self.step, &self.subject.target, &self.namespace).await? {
-            Ok(found) => found,
-            Err(unserved) => return Ok(Err(unserved)),
-        };
-        let track = self.step.ctx.book.track(found);
-        track.follow(self.container.as_deref());
-        self.track = Some(Arc::clone(&track));
-        Ok(Ok(track))
-    }
-
     async fn look(&mut self, wait: bool) -> Result<Sighting, Trouble> {
-        let track = match self.open().await? {
+        let track = match self.at.look(wait).await? {
             Ok(track) => track,
             Err(unserved) => return Ok(Answer::Unknown(unserved).into()),
         };
-        if wait || self.version == 0 {
-            self.version = track.changed(self.version).await;
-        }
-        if let Some(error) = track.error() {
-            return Err(Trouble::from_api(&error, &self.subject.target.place));
-        }
         let (answer, nearest) = self.judge(&track)?;
         self.nearest = nearest;
         // A number of lines is final only when all that were written have arrived.
@@ -136,13 +101,13 @@ impl LogObserver {
         if self.negative && self.window.is_none() {
             self.window = Some((data.lines.len(), Instant::now()));
         }
-        if let Some(container) = data.undecided_container(self.container.as_deref()) {
+        if let Some(container) = data.undecided_container(self.at.container.as_deref()) {
             return Err(Trouble::failed(
                 format!(
                     "{} has several containers and no default: {container}",
-                    self.display()
+                    self.at.display()
                 ),
-                &self.subject.target.place,
+                &self.at.target.place,
             )
             .help("say which with `container:`"));
         }
@@ -150,16 +115,16 @@ impl LogObserver {
     }
 
     fn lines<'a>(&'a self, data: &'a TrackData) -> impl Iterator<Item = &'a Line> {
-        let track = self.track.as_ref().map(|track| track.key()).unwrap_or_default();
+        let track = self.at.key();
         let first = self.window.map_or(0, |(first, _)| first);
         data.lines.iter().skip(first).filter(move |line| {
-            self.is_wanted(line) && self.step.mark.is_after(&track, &line.container_id, line.time)
+            self.is_wanted(line) && self.at.step.mark.is_after(&track, &line.container_id, line.time)
         })
     }
 
     /// Whether a line is of the container that is meant, and of a pod that counts.
     fn is_wanted(&self, line: &Line) -> bool {
-        let meant = match &self.container {
+        let meant = match &self.at.container {
             Some(name) => *name == line.container,
             None => line.is_default,
         };
@@ -167,7 +132,7 @@ impl LogObserver {
     }
 
     fn assess(&self, data: &TrackData) -> (Answer, String) {
-        let display = self.display();
+        let display = self.at.display();
         if !data.was_there {
             let mismatch = Mismatch::new("", format!("{display} to exist"), "nothing");
             return (
@@ -187,7 +152,7 @@ impl LogObserver {
             self.search(&lines, &display)
         };
         // Where lines may be lost only a match is believed, and a number of lines never.
-        let since = self.window.map_or(self.step.mark.at, |(_, opened)| opened);
+        let since = self.window.map_or(self.at.step.mark.at, |(_, opened)| opened);
         let believed =
             !self.negative && self.count.is_none() || self.negative && matches!(answer, Answer::Holds { .. });
         match data.lost_since(since) {
@@ -352,19 +317,14 @@ impl Observe for LogObserver {
     }
 
     async fn fresh(&mut self) -> Result<Sighting, Trouble> {
-        let track = match self.open().await? {
-            Ok(track) => track,
-            Err(unserved) => return Ok(Answer::Unknown(unserved).into()),
-        };
-        let caught_up = book::catch_up(&self.step.cluster, &track).await;
-        match caught_up.map_err(|error| Trouble::from_api(&error, &self.subject.target.place))? {
+        match self.at.catch_up().await? {
             Ok(()) => self.look(false).await,
             Err(why) => Ok(Answer::Unknown(why).into()),
         }
     }
 
     fn subject(&self) -> String {
-        format!("log {}", self.display())
+        format!("log {}", self.at.display())
     }
 
     fn expected(&self) -> String {
@@ -375,7 +335,7 @@ impl Observe for LogObserver {
         } else {
             ""
         };
-        let text = format!("{what} of {}{from}: {}", self.display(), wanted.join(", "));
+        let text = format!("{what} of {}{from}: {}", self.at.display(), wanted.join(", "));
         match &self.count {
             Some(count) => format!("{text}, count {}", count.summary()),
             None => text,
@@ -387,27 +347,23 @@ impl Observe for LogObserver {
     }
 
     async fn causes(&mut self) -> Vec<String> {
-        let Some(track) = &self.track else {
-            return Vec::new();
-        };
-        let pods: Vec<_> = track.read().pods.values().cloned().collect();
-        causes::of_target(&self.step, track.found(), &pods, self.container.as_deref()).await
+        self.at.causes().await
     }
 
     fn help(&self) -> Vec<String> {
-        let Some(track) = &self.track else {
+        let Some(track) = self.at.track() else {
             return Vec::new();
         };
         let data = track.read();
         if !data.was_there && matches!(track.found().which, Which::Name(_)) {
-            return vec![causes::look_hint(&self.step, track.found())];
+            return vec![causes::look_hint(&self.at.step, track.found())];
         }
         let key = track.key();
         let before = data
             .lines
             .iter()
             .filter(|line| self.is_wanted(line))
-            .filter(|line| !self.step.mark.is_after(&key, &line.container_id, line.time))
+            .filter(|line| !self.at.step.mark.is_after(&key, &line.container_id, line.time))
             .filter(|line| self.wanted.iter().any(|wanted| wanted.judge(line).is_ok()))
             .count();
         match before {

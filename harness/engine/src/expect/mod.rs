@@ -10,6 +10,7 @@ mod pod_set;
 pub(crate) mod readiness;
 mod ready;
 mod sql;
+mod tracked;
 pub(crate) mod watched;
 
 use std::sync::Arc;
