@@ -151,7 +151,7 @@ pub(crate) async fn apply_conflict(ground: Arc<Ground>) {
     assert_eq!(error.causes[0].field, ".data.key");
     let text = error.to_string();
     assert!(
-        text.contains("somebody-else") && text.contains("apply with force"),
+        text.contains("somebody-else") && text.contains("which takes it over"),
         "{text}"
     );
     let forced = ApplyOptions { force: true, ..mine };
