@@ -182,7 +182,7 @@ fn a_folder_without_a_log_is_no_run() {
     let out = tempfile::tempdir().unwrap();
     let error = read(out.path()).unwrap_err();
     assert!(
-        matches!(error, RecordError::NoRun { .. }) && error.to_string().contains("out/latest"),
+        matches!(error, RecordError::NoRun { .. }) && error.to_string().contains("runs/latest"),
         "{error}"
     );
 }
