@@ -22,6 +22,8 @@ use super::process::{Daemon, ProcessId, died, wait_gone};
 use crate::ProvisionError;
 use crate::error::FileContext;
 
+/// After this time an unfinished import is not worked on any more.
+const STALE: std::time::Duration = std::time::Duration::from_secs(3600);
 /// Of the runtime that imports for the template.
 pub(crate) fn import_folder() -> PathBuf {
     Path::new(RUN).join("import")
@@ -75,16 +77,46 @@ pub(crate) async fn template(
         return Ok(template);
     }
     making(archives.len());
-    let new = folder.join("template.new");
-    remove_all(&new)?;
+    remove_stale(&folder)?;
+    // A name of its own: machines that share a cache don't share a lock.
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    let new = folder.join(format!(
+        "template.new-{}-{}",
+        std::process::id(),
+        since.as_nanos()
+    ));
     make_dir(&new)?;
-    import_all(&new, &archives, layout).await?;
+    let imported = import_all(&new, &archives, layout).await;
+    if imported.is_err() || template.is_dir() {
+        remove_all(&new)?;
+        return imported.map(|()| template);
+    }
     let old = siblings(&folder)?;
     std::fs::rename(&new, &template).at("make", &template)?;
     for path in old {
         remove_all(&path)?;
     }
     Ok(template)
+}
+
+/// Removes what an interrupted import left long ago.
+fn remove_stale(folder: &Path) -> Result<(), ProvisionError> {
+    for entry in std::fs::read_dir(folder).at("list", folder)? {
+        let entry = entry.at("list", folder)?;
+        let age = entry
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .ok()
+            .and_then(|modified| modified.elapsed().ok())
+            .unwrap_or_default();
+        let unfinished = entry.file_name().to_string_lossy().starts_with("template.new");
+        if unfinished && age > STALE {
+            remove_all(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Former templates: nodes that were made from them hold links of their own.
